@@ -1,0 +1,398 @@
+//! The log while it is open: one thread appends in groups, any thread searches.
+//!
+//! A commit costs an fsync however many events it holds, so the appending thread takes everything that waits, commits it
+//! at once, and only then answers. Other processes may append to the same log: under the lock on the head the thread first
+//! reads what they added.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::JoinHandle;
+
+use annals_model::audit_log::StoredEvent;
+use annals_model::id::EventId;
+use annals_model::limits::{COMMIT_EVENTS_MAX, QUEUE_EVENTS_MAX};
+use annals_model::prepare::Prepared;
+use annals_model::record::Record;
+use annals_query::Filter;
+use annals_segment::{Found, MemorySegment, Page, Segment};
+use annals_store::{Append, LogWriter, NewRecord, Store, StoreError};
+use annals_tlog::leaf_hash;
+use tokio::sync::oneshot;
+use tracing::{debug, error};
+
+use crate::document::document;
+use crate::error::EngineError;
+use crate::random;
+
+/// Batches that wait for the appending thread; their events are limited by [`QUEUE_EVENTS_MAX`] as well.
+const QUEUE_BATCHES_MAX: usize = 4_096;
+
+/// An event ready to append: checked, with its bytes and its leaf hash made outside the lock.
+#[derive(Debug)]
+pub(crate) struct ReadyEvent {
+    prepared: Prepared,
+    record: NewRecord,
+}
+
+impl ReadyEvent {
+    /// Draws the salts, encodes the record and hashes its leaf.
+    pub(crate) fn new(mut prepared: Prepared, store: &Store) -> ReadyEvent {
+        let salts = random::salts();
+        let record = prepared.record(&salts);
+        let leaf = leaf_hash(&record.leaf_bytes(store.log_id()));
+        let mut bytes = Vec::with_capacity(record.body.len() + 256);
+        record.encode(&mut bytes);
+        let deletes = prepared.deletes.take();
+        ReadyEvent { prepared, record: NewRecord { bytes, leaf, deletes } }
+    }
+}
+
+/// Where an event stands after it was appended, or stood already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) id: EventId,
+    pub(crate) seq: u64,
+    pub(crate) is_duplicate: bool,
+}
+
+/// The outcome of one event of a batch: placed, or its id stands in the log with other content.
+pub(crate) type Placing = Result<Placed, EventId>;
+
+/// Why a batch was not appended.
+#[derive(Debug, Clone)]
+pub(crate) enum AppendFailure {
+    /// The queue is full.
+    Backpressure,
+    /// The log is stopping.
+    Stopping,
+    /// The database failed; the cause is in the operator's log.
+    Failed { is_full: bool },
+}
+
+struct Submission {
+    events: Vec<ReadyEvent>,
+    /// A conflict refuses the whole batch.
+    all_or_nothing: bool,
+    reply: oneshot::Sender<Result<Vec<Placing>, AppendFailure>>,
+}
+
+/// The open log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    store: Arc<Store>,
+    index: Arc<RwLock<Index>>,
+    queued_events: Arc<AtomicUsize>,
+    /// Taken when the log stops; the appending thread ends when it has answered everything before.
+    sender: Mutex<Option<SyncSender<Submission>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Log {
+    pub(crate) fn open(store: Arc<Store>) -> Result<Log, EngineError> {
+        let index = Arc::new(RwLock::new(Index::default()));
+        let queued_events = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = sync_channel(QUEUE_BATCHES_MAX);
+        let mut appender = Appender {
+            writer: store.log_writer()?,
+            index: Arc::clone(&index),
+            queued_events: Arc::clone(&queued_events),
+            receiver,
+        };
+        let thread = std::thread::Builder::new()
+            .name("append".to_owned())
+            .spawn(move || appender.run())
+            .map_err(EngineError::Thread)?;
+        let log = Log {
+            store,
+            index,
+            queued_events,
+            sender: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        };
+        log.refresh()?;
+        Ok(log)
+    }
+
+    /// Hands a batch to the appending thread. The answer comes after its commit.
+    pub(crate) fn submit(
+        &self,
+        events: Vec<ReadyEvent>,
+        all_or_nothing: bool,
+    ) -> Result<oneshot::Receiver<Result<Vec<Placing>, AppendFailure>>, AppendFailure> {
+        let count = events.len();
+        let queued = self.queued_events.fetch_add(count, Ordering::Relaxed);
+        let (reply, receiver) = oneshot::channel();
+        let submission = Submission { events, all_or_nothing, reply };
+        let sent = if queued + count > QUEUE_EVENTS_MAX && queued > 0 {
+            Err(AppendFailure::Backpressure)
+        } else {
+            match &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
+                None => Err(AppendFailure::Stopping),
+                Some(sender) => sender.try_send(submission).map_err(|error| match error {
+                    TrySendError::Full(_) => AppendFailure::Backpressure,
+                    TrySendError::Disconnected(_) => AppendFailure::Stopping,
+                }),
+            }
+        };
+        if sent.is_err() {
+            self.queued_events.fetch_sub(count, Ordering::Relaxed);
+        }
+        sent.map(|()| receiver)
+    }
+
+    /// Brings the index up to the head, so that a search sees every event acknowledged before it began, whichever
+    /// process took it.
+    pub(crate) fn refresh(&self) -> Result<(), EngineError> {
+        let head = self.store.head()?;
+        if self.read_index().next_seq() >= head.size {
+            return Ok(());
+        }
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let from_seq = index.next_seq();
+        let mut result = Ok(());
+        self.store.tail_from(from_seq, |row| {
+            if result.is_ok() {
+                result = index.push_row(&row);
+            }
+        })?;
+        result
+    }
+
+    /// Counts and finds.
+    pub(crate) fn search(&self, filter: &Filter, page: &Page) -> Found {
+        self.read_index().search(filter, page)
+    }
+
+    /// Returns the seq of the event with an id.
+    pub(crate) fn seq_of(&self, id: EventId) -> Option<u64> {
+        self.read_index().seq_of(id)
+    }
+
+    /// Finishes the queue and ends the thread.
+    pub(crate) fn stop(&self) {
+        drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && thread.join().is_err()
+        {
+            error!("the appending thread ended by a panic");
+        }
+    }
+
+    fn read_index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The index over the whole tail.
+#[derive(Debug, Default)]
+struct Index {
+    segments: Vec<MemorySegment>,
+}
+
+impl Index {
+    fn next_seq(&self) -> u64 {
+        self.segments.last().map_or(0, MemorySegment::next_seq)
+    }
+
+    fn seq_of(&self, id: EventId) -> Option<u64> {
+        // Repetitions are nearly always recent.
+        self.segments.iter().rev().find_map(|segment| segment.seq_of(id.uuid()))
+    }
+
+    fn search(&self, filter: &Filter, page: &Page) -> Found {
+        let segments: Vec<&dyn Segment> = self.segments.iter().map(|segment| segment as &dyn Segment).collect();
+        annals_segment::search(&segments, filter, page)
+    }
+
+    fn push_row(&mut self, row: &annals_store::TailRow) -> Result<(), EngineError> {
+        for record in row.records() {
+            let (seq, record) = record?;
+            self.push(seq, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Adds an event, unless it is there already: a reader may have been faster than the appending thread.
+    fn push(&mut self, seq: u64, record: &Record<'_>) -> Result<(), EngineError> {
+        if seq < self.next_seq() {
+            return Ok(());
+        }
+        let event = StoredEvent::read(record)?;
+        if self.segments.last().is_none_or(MemorySegment::is_full) {
+            self.segments.push(MemorySegment::new(seq));
+        }
+        let segment = self.segments.last_mut().expect("a segment was just made sure of");
+        segment.push(&document(&event, seq));
+        Ok(())
+    }
+}
+
+/// The thread that appends.
+struct Appender {
+    writer: LogWriter,
+    index: Arc<RwLock<Index>>,
+    queued_events: Arc<AtomicUsize>,
+    receiver: Receiver<Submission>,
+}
+
+impl Appender {
+    /// Runs until every sender is gone and the queue is empty.
+    fn run(&mut self) {
+        while let Ok(first) = self.receiver.recv() {
+            let mut group = vec![first];
+            let mut events = group[0].events.len();
+            while events < COMMIT_EVENTS_MAX {
+                match self.receiver.try_recv() {
+                    Ok(submission) => {
+                        events += submission.events.len();
+                        group.push(submission);
+                    }
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            let result = self.append(&group);
+            self.queued_events.fetch_sub(events, Ordering::Relaxed);
+            self.answer(group, result);
+        }
+    }
+
+    fn answer(&self, group: Vec<Submission>, result: Result<Vec<Vec<Placing>>, EngineError>) {
+        match result {
+            Ok(placings) => {
+                for (submission, placing) in group.into_iter().zip(placings) {
+                    // A client that hung up does not hear it; its events are in the log all the same.
+                    if submission.reply.send(Ok(placing)).is_err() {
+                        debug!("a producer left before its answer");
+                    }
+                }
+            }
+            Err(cause) => {
+                error!(error = %cause, cause = ?std::error::Error::source(&cause), "append failed");
+                let is_full = matches!(&cause, EngineError::Store(error) if error.is_full());
+                for submission in group {
+                    drop(submission.reply.send(Err(AppendFailure::Failed { is_full })));
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, group: &[Submission]) -> Result<Vec<Vec<Placing>>, EngineError> {
+        let append = self.writer.begin()?;
+        let first_seq = append.head().size;
+        catch_up(&self.index, &append)?;
+
+        let mut placement = Placement { first_seq, new: Vec::new(), new_ids: HashMap::new() };
+        let placings: Vec<Vec<Placing>> = {
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            group
+                .iter()
+                .map(|submission| placement.place(submission, &index, &append))
+                .collect::<Result<_, EngineError>>()?
+        };
+        if placement.new.is_empty() {
+            return Ok(placings);
+        }
+        let records: Vec<&NewRecord> = placement.new.iter().map(|event| &event.record).collect();
+        append.commit(&records)?;
+
+        // Durable from here on: if we stop now, the next start reads the rows again and only the answers are lost.
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        for (seq, record) in (first_seq..).zip(&records) {
+            let (record, _) = Record::decode(&record.bytes)
+                .map_err(|error| StoreError::Damaged { what: format!("a record just encoded: {error}") })?;
+            index.push(seq, &record)?;
+        }
+        Ok(placings)
+    }
+}
+
+/// Indexes what other processes appended since we last looked.
+fn catch_up(index: &RwLock<Index>, append: &Append<'_>) -> Result<(), EngineError> {
+    let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
+    let from_seq = index.next_seq();
+    if from_seq >= append.head().size {
+        return Ok(());
+    }
+    let mut result = Ok(());
+    append.tail_from(from_seq, |row| {
+        if result.is_ok() {
+            result = index.push_row(&row);
+        }
+    })?;
+    result
+}
+
+/// Gives seqs to the events of one commit.
+struct Placement<'g> {
+    first_seq: u64,
+    new: Vec<&'g ReadyEvent>,
+    new_ids: HashMap<EventId, usize>,
+}
+
+impl<'g> Placement<'g> {
+    /// Places the events of one batch. If one conflicts and the batch is all or nothing, none of its events is placed.
+    fn place(
+        &mut self,
+        submission: &'g Submission,
+        index: &Index,
+        append: &Append<'_>,
+    ) -> Result<Vec<Placing>, EngineError> {
+        let new_before = self.new.len();
+        let mut placings = Vec::with_capacity(submission.events.len());
+        for event in &submission.events {
+            placings.push(self.place_event(event, index, append)?);
+        }
+        if submission.all_or_nothing && placings.iter().any(Result::is_err) {
+            for event in self.new.drain(new_before..) {
+                self.new_ids.remove(&event.prepared.id);
+            }
+        }
+        Ok(placings)
+    }
+
+    fn place_event(
+        &mut self,
+        event: &'g ReadyEvent,
+        index: &Index,
+        append: &Append<'_>,
+    ) -> Result<Placing, EngineError> {
+        let id = event.prepared.id;
+        if event.prepared.has_own_id {
+            if let Some(at) = self.new_ids.get(&id) {
+                let (earlier, _) = Record::decode(&self.new[*at].record.bytes)
+                    .map_err(|error| StoreError::Damaged { what: format!("a record just encoded: {error}") })?;
+                let same = event.prepared.is_same_as(&earlier);
+                let seq = self.first_seq + *at as u64;
+                return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });
+            }
+            if let Some(seq) = index.seq_of(id) {
+                let same = stored_is_same(append, seq, &event.prepared)?;
+                return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });
+            }
+            self.new_ids.insert(id, self.new.len());
+        }
+        let seq = self.first_seq + self.new.len() as u64;
+        self.new.push(event);
+        Ok(Ok(Placed { id, seq, is_duplicate: false }))
+    }
+}
+
+fn stored_is_same(append: &Append<'_>, seq: u64, prepared: &Prepared) -> Result<bool, EngineError> {
+    let missing = || StoreError::Damaged { what: format!("seq {seq} is indexed but not in the tail") };
+    let row = append.row_of(seq)?.ok_or_else(missing)?;
+    for record in row.records() {
+        let (at, record) = record?;
+        if at == seq {
+            return Ok(prepared.is_same_as(&record));
+        }
+    }
+    Err(missing().into())
+}

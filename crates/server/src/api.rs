@@ -1,0 +1,8 @@
+//! The JSON API.
+
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod openapi;
+pub(crate) mod parameters;
+pub(crate) mod resources;
+pub(crate) mod search;

@@ -1,0 +1,279 @@
+//! The one place where failures become HTTP: status, code, body.
+//!
+//! Three readers. The caller gets Coder's body (`message`, `detail`, `validations`) with the members of RFC 9457 beside
+//! it. The operator gets the whole chain of causes in the log, once. A body of status 5xx never holds a cause.
+
+use std::any::Any;
+
+use annals_engine::{
+    CursorError, EngineError, ForbiddenError, IngestError, RegistrationError, SearchError, SetupError,
+};
+use axum::Json;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tracing::error;
+
+/// Anything that a handler may answer instead of what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("no or unknown credential")]
+    Unauthenticated,
+    #[error("this request came from another site's page")]
+    ForeignOrigin,
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenError),
+    #[error("there is nothing at `{path}`")]
+    UnknownRoute { path: String },
+    #[error("`{method}` is not possible here")]
+    WrongMethod { method: String },
+    #[error("there is no such event")]
+    UnknownEvent,
+    #[error("query parameters have invalid values")]
+    Parameters(Vec<Validation>),
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("a body of more than {bytes_max} bytes")]
+    BodyTooLarge { bytes_max: usize },
+    #[error("the body could not be read: {detail}")]
+    BodyUnreadable { detail: String },
+    #[error("content-encoding `{encoding}` is not known; use gzip or zstd")]
+    UnknownEncoding { encoding: String },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("a page could not be rendered")]
+    Template(#[from] askama::Error),
+    #[error("an answer could not be written as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("the work on this request panicked")]
+    Panicked,
+}
+
+impl From<CursorError> for ApiError {
+    fn from(error: CursorError) -> ApiError {
+        ApiError::Parameters(vec![Validation::new("after", error.to_string())])
+    }
+}
+
+/// One thing wrong with one part of a request.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub(crate) struct Validation {
+    /// A query key, a URL parameter, or a JSON Pointer into the body.
+    pub(crate) field: String,
+    /// What is wrong and what is expected.
+    pub(crate) detail: String,
+    /// Byte offsets of the bad part in the query text, end exclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) span: Option<[usize; 2]>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Validation {
+    pub(crate) fn new(field: impl Into<String>, detail: impl Into<String>) -> Validation {
+        Validation { field: field.into(), detail: detail.into(), span: None, hint: None }
+    }
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Problem {
+    /// Stable address of the kind of problem.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The kind of problem in words; the same as `message`.
+    pub(crate) title: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// Coder's summary.
+    pub(crate) message: String,
+    /// What exactly happened and what to do next.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) detail: String,
+    /// Each thing that is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) validations: Vec<Validation>,
+}
+
+/// Status, stable code, message and detail of an error.
+struct Outline {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    detail: String,
+    validations: Vec<Validation>,
+}
+
+impl ApiError {
+    fn outline(&self) -> Outline {
+        let outline = |status, code, message| Outline {
+            status,
+            code,
+            message,
+            detail: String::new(),
+            validations: Vec::new(),
+        };
+        let told = |status, code, message| Outline { detail: self.to_string(), ..outline(status, code, message) };
+        match self {
+            ApiError::Unauthenticated => Outline {
+                detail: "send `Authorization: Bearer TOKEN`; make one with `annals token create`".to_owned(),
+                ..outline(StatusCode::UNAUTHORIZED, "unauthenticated", "You are not logged in.")
+            },
+            ApiError::ForeignOrigin => told(StatusCode::FORBIDDEN, "foreign-origin", "Forbidden."),
+            ApiError::Forbidden(_)
+            | ApiError::Ingest(IngestError::Forbidden(_))
+            | ApiError::Search(SearchError::Forbidden(_))
+            | ApiError::Registration(RegistrationError::Forbidden(_))
+            | ApiError::Setup(SetupError::Forbidden(_)) => told(StatusCode::FORBIDDEN, "forbidden", "Forbidden."),
+            ApiError::UnknownRoute { .. } => told(StatusCode::NOT_FOUND, "unknown-route", "Not found."),
+            ApiError::UnknownEvent => told(StatusCode::NOT_FOUND, "unknown-event", "Not found."),
+            ApiError::WrongMethod { .. } => {
+                told(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "Method not allowed.")
+            }
+            ApiError::Parameters(validations) => Outline {
+                validations: validations.clone(),
+                ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
+            },
+            ApiError::Search(SearchError::Query(errors)) => Outline {
+                validations: errors.errors.iter().map(query_validation).collect(),
+                ..outline(StatusCode::BAD_REQUEST, "query", "Invalid audit search query.")
+            },
+            ApiError::Ingest(error) => self.ingest_outline(error),
+            ApiError::BodyTooLarge { .. } => told(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", TOO_LARGE),
+            ApiError::BodyUnreadable { .. } => told(StatusCode::BAD_REQUEST, "body", "The body could not be read."),
+            ApiError::UnknownEncoding { .. } => {
+                told(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", "Unknown content encoding.")
+            }
+            ApiError::Registration(RegistrationError::Document(errors)) => Outline {
+                validations: errors
+                    .iter()
+                    .map(|error| Validation::new(error.place.to_string(), error.to_string()))
+                    .collect(),
+                ..outline(StatusCode::UNPROCESSABLE_ENTITY, "registry", "The document does not fit the registry.")
+            },
+            ApiError::Setup(error) if !matches!(error, SetupError::Engine(_)) => {
+                told(StatusCode::UNPROCESSABLE_ENTITY, "set-up", "That cannot be done.")
+            }
+            ApiError::Search(_)
+            | ApiError::Registration(_)
+            | ApiError::Setup(_)
+            | ApiError::Engine(_)
+            | ApiError::Template(_)
+            | ApiError::Json(_)
+            | ApiError::Panicked => outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),
+        }
+    }
+
+    fn ingest_outline(&self, error: &IngestError) -> Outline {
+        let outline = |status, code, message, detail| Outline { status, code, message, detail, validations: Vec::new() };
+        let detail = error.to_string();
+        match error {
+            IngestError::Syntax(_) => outline(StatusCode::BAD_REQUEST, "syntax", "The body is not valid JSON.", detail),
+            IngestError::BodyTooLarge { .. } | IngestError::BatchTooLarge { .. } => {
+                outline(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", TOO_LARGE, detail)
+            }
+            IngestError::Faults { faults, more, .. } => {
+                let more = if *more > 0 { format!("; {more} more faults are not listed") } else { String::new() };
+                Outline {
+                    validations: faults.iter().map(fault_validation).collect(),
+                    ..outline(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "events",
+                        "Some events cannot be taken; nothing was recorded.",
+                        format!("{detail}; nothing was recorded{more}; `?partial=true` takes the good ones"),
+                    )
+                }
+            }
+            IngestError::Conflict { ids } => Outline {
+                validations: ids
+                    .iter()
+                    .map(|id| Validation::new("/id", format!("`{id}` is in the log with other content")))
+                    .collect(),
+                ..outline(StatusCode::CONFLICT, "conflict", "An event id is in use; nothing was recorded.", detail)
+            },
+            IngestError::Backpressure => {
+                outline(StatusCode::SERVICE_UNAVAILABLE, "backpressure", "The log is busy.", detail)
+            }
+            IngestError::Stopping => outline(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The log is stopping.", detail),
+            IngestError::DiskFull => outline(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full.", detail),
+            _ => outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL, String::new()),
+        }
+    }
+
+    /// Whether the cause belongs into the operator's log.
+    fn is_ours(status: StatusCode) -> bool {
+        status == StatusCode::INTERNAL_SERVER_ERROR || status == StatusCode::INSUFFICIENT_STORAGE
+    }
+}
+
+const INTERNAL: &str = "An internal server error occurred.";
+const TOO_LARGE: &str = "The request is too large.";
+
+fn query_validation(error: &annals_query::QueryError) -> Validation {
+    Validation {
+        field: error.field.clone(),
+        detail: error.detail.clone(),
+        span: Some([error.span.start, error.span.end]),
+        hint: error.hint.clone(),
+    }
+}
+
+fn fault_validation(fault: &annals_model::event::Fault) -> Validation {
+    Validation {
+        field: format!("/{}{}", fault.index, fault.pointer),
+        detail: fault.detail.clone(),
+        span: None,
+        hint: fault.hint.clone(),
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Outline { status, code, message, detail, validations } = self.outline();
+        if ApiError::is_ours(status) {
+            let causes = std::iter::successors(std::error::Error::source(&self), |cause| cause.source());
+            let causes: Vec<String> = causes.map(ToString::to_string).collect();
+            error!(error = %self, causes = causes.join(": "), "request failed");
+        }
+        let problem = Problem {
+            kind: format!("/problems/{code}"),
+            title: message.to_owned(),
+            status: status.as_u16(),
+            message: message.to_owned(),
+            detail,
+            validations,
+        };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Answers a path that no route has.
+pub(crate) async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::UnknownRoute { path: uri.path().chars().take(200).collect() }
+}
+
+/// Answers a method that a route does not have.
+pub(crate) async fn wrong_method(method: Method) -> ApiError {
+    ApiError::WrongMethod { method: method.to_string() }
+}
+
+/// Answers for a handler that panicked; the panic hook has written where.
+pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError::Panicked.into_response()
+}
