@@ -1,2 +1,78 @@
-//! Placeholder.
-fn main() {}
+//! `annals`: the audit log of a deployment, in one binary.
+
+mod command;
+mod demo;
+mod import;
+mod output;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::target::TargetArgs;
+
+/// Annals: who did what to which resource, when, from where, with what outcome, and what changed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "annals",
+    version,
+    max_term_width = 100,
+    after_help = "Try `annals demo` for a log with data, or `annals serve` to start your own."
+)]
+struct Arguments {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Print data as JSON, errors too
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show a log with the events of a simulated deployment
+    Demo(demo::DemoArgs),
+    /// Run the server on a data directory
+    Serve(command::serve::ServeArgs),
+    /// Find events
+    Search(command::search::SearchArgs),
+    /// Take in events from files
+    Import(import::ImportArgs),
+    /// Read query texts; `annals query --help` is the reference of the language
+    Query(command::query::QueryArgs),
+    /// Print what changed between two states of a resource
+    Diff(command::diff::DiffArgs),
+    /// Print resource types, fields, actions and settings that are tracked
+    Resources(command::resources::ResourcesArgs),
+    /// Manage people who may log in
+    User(command::user::UserArgs),
+    /// Manage tokens of the API
+    Token(command::token::TokenArgs),
+    /// Print a completion script for a shell
+    Completions(command::completions::CompletionsArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Arguments { target, json, command } = arguments;
+    let result = match &command {
+        Command::Demo(args) => demo::run(args).map(|()| output::GOOD),
+        Command::Serve(args) => command::serve::run(args, &target).map(|()| output::GOOD),
+        Command::Search(args) => command::search::run(args, &target, json),
+        Command::Import(args) => command::open_for_import(&target).and_then(|target| import::run(args, &target, json)),
+        Command::Query(args) => command::query::run(args, &target, json),
+        Command::Diff(args) => command::diff::run(args, json).map(|()| output::GOOD),
+        Command::Resources(args) => command::resources::run(args, &target, json).map(|()| output::GOOD),
+        Command::User(args) => command::user::run(args, &target, json).map(|()| output::GOOD),
+        Command::Token(args) => command::token::run(args, &target, json).map(|()| output::GOOD),
+        Command::Completions(args) => {
+            command::completions::run(args, &mut Arguments::command()).map(|()| output::GOOD)
+        }
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => output::report(&error, json),
+    }
+}

@@ -1,12 +1,15 @@
 //! Where a command works: on a data directory in place, or on a server over HTTP.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals_client::Client;
-use annals_engine::{Engine, Options, PartialBatch, Principal};
+use annals_engine::{Engine, Options, PartialBatch, Principal, SearchRequest};
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::output;
 
 /// Flags that say where the log is.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,8 +29,8 @@ pub(crate) struct TargetArgs {
 pub(crate) enum Target {
     /// In this process.
     Local(Arc<Engine>),
-    /// Over HTTP.
-    Remote(Client),
+    /// Over HTTP; the runtime runs one call at a time.
+    Remote(Client, Runtime),
 }
 
 /// The data directory when none is named.
@@ -44,7 +47,8 @@ impl TargetArgs {
         match (&self.server, &self.data) {
             (Some(url), None) => {
                 let token = self.token.as_deref().context("a server needs a token: --token or ANNALS_TOKEN")?;
-                Ok(Target::Remote(Client::new(url, token)?))
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                Ok(Target::Remote(Client::new(url, token)?, runtime))
             }
             (Some(_), Some(_)) => anyhow::bail!("--data and --server name two logs; give one of them"),
             (None, _) => Ok(Target::Local(Arc::new(open_engine(&self.data_dir(), options)?))),
@@ -52,14 +56,48 @@ impl TargetArgs {
     }
 }
 
+/// Opens an embedded log, or creates it and says so: a new deployment may make its tokens before its first start.
+pub(crate) fn open_or_create_engine(dir: &Path, options: Options) -> anyhow::Result<Engine> {
+    let is_new = !dir.join("annals.db").exists();
+    let engine = Engine::create_or_open(dir, options)
+        .with_context(|| format!("cannot use the data directory `{}`", dir.display()))?;
+    if is_new {
+        output::note(format_args!("created a new log in {}", dir.display()));
+    }
+    Ok(engine)
+}
+
 /// Opens an existing embedded log.
-pub(crate) fn open_engine(dir: &std::path::Path, options: Options) -> anyhow::Result<Engine> {
+pub(crate) fn open_engine(dir: &Path, options: Options) -> anyhow::Result<Engine> {
     Engine::open(dir, options).with_context(|| {
         format!("cannot open the log in `{}`; `annals serve --data {}` creates one", dir.display(), dir.display())
     })
 }
 
 impl Target {
+    /// Searches and returns the reply of `GET /api/v2/audit`.
+    pub(crate) fn search(&self, query: &str, limit: usize, offset: u64) -> anyhow::Result<Value> {
+        match self {
+            Target::Local(engine) => {
+                let request = SearchRequest { query, limit, offset, after: None };
+                let results = engine.search(&Principal::operator(), &request, |found| {
+                    Ok(serde_json::to_value(found.into_audit_log()?))
+                })?;
+                let events = results.events.into_iter().collect::<Result<Vec<_>, _>>()?;
+                Ok(json!({"audit_logs": events, "count": results.count, "count_cap": 0, "notes": results.notes}))
+            }
+            Target::Remote(client, runtime) => Ok(runtime.block_on(client.search(query, limit, offset))?),
+        }
+    }
+
+    /// Returns the registry in force, as `GET /api/v2/audit/resources` does.
+    pub(crate) fn resources(&self) -> anyhow::Result<Value> {
+        match self {
+            Target::Local(engine) => Ok(engine.registry()?.to_json()),
+            Target::Remote(client, runtime) => Ok(runtime.block_on(client.resources())?),
+        }
+    }
+
     /// Sends events line by line (NDJSON) and returns the reply of `POST /api/v2/audit/events`.
     pub(crate) fn append(&self, ndjson: &str, partial: PartialBatch) -> anyhow::Result<Value> {
         match self {
@@ -67,7 +105,10 @@ impl Target {
                 let pending = engine.append(&Principal::operator(), ndjson.as_bytes(), partial)?;
                 Ok(serde_json::to_value(pending.wait_blocking()?)?)
             }
-            Target::Remote(client) => Ok(client.append(ndjson, partial == PartialBatch::Take)?),
+            Target::Remote(client, runtime) => {
+                let partial = partial == PartialBatch::Take;
+                Ok(runtime.block_on(client.append_ndjson(ndjson.to_owned(), partial))?)
+            }
         }
     }
 
@@ -75,7 +116,7 @@ impl Target {
     pub(crate) fn register(&self, document: &str) -> anyhow::Result<Value> {
         match self {
             Target::Local(engine) => Ok(serde_json::to_value(engine.register(&Principal::operator(), document)?)?),
-            Target::Remote(client) => Ok(client.register(document)?),
+            Target::Remote(client, runtime) => Ok(runtime.block_on(client.register(document))?),
         }
     }
 }

@@ -109,7 +109,8 @@ impl BoundServer {
         let serve = axum::serve(self.listener, service).with_graceful_shutdown(async move {
             stop.await;
             info!("stopping: finishing requests in flight");
-            drop(stopping.send(()));
+            // Nobody waits for it when the server has ended already.
+            let _ = stopping.send(());
         });
         let too_long = async {
             if stopped.await.is_ok() {

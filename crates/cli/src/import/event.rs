@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ImportedEvent<'r> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) id: &'r str,
+    pub(super) id: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) time: &'r str,
+    pub(super) time: Cow<'r, str>,
     #[serde(skip_serializing_if = "ImportedActor::is_empty")]
     pub(super) user: ImportedActor<'r>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) actor_type: &'r str,
+    pub(super) actor_type: Cow<'r, str>,
     #[serde(skip_serializing_if = "ImportedActor::is_empty")]
     pub(super) impersonator: ImportedActor<'r>,
     #[serde(skip_serializing_if = "ImportedActor::is_empty")]
@@ -26,29 +26,29 @@ pub(super) struct ImportedEvent<'r> {
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) ip: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) user_agent: &'r str,
+    pub(super) user_agent: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) request_id: &'r str,
+    pub(super) request_id: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) action: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) resource_type: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) resource_id: &'r str,
+    pub(super) resource_id: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) resource_target: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) resource_icon: &'r str,
+    pub(super) resource_icon: Cow<'r, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status_code: Option<u64>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) build_reason: &'r str,
+    pub(super) build_reason: Cow<'r, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) diff: Option<&'r RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) additional_fields: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) source: &'r str,
+    pub(super) source: Cow<'r, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source_seq: Option<u64>,
 }
@@ -57,15 +57,15 @@ pub(super) struct ImportedEvent<'r> {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ImportedActor<'r> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) id: &'r str,
+    pub(super) id: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) username: &'r str,
+    pub(super) username: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) email: &'r str,
+    pub(super) email: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) name: &'r str,
+    pub(super) name: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) avatar_url: &'r str,
+    pub(super) avatar_url: Cow<'r, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) roles: Vec<String>,
 }
@@ -80,13 +80,13 @@ impl ImportedActor<'_> {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ImportedOrganization<'r> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) id: &'r str,
+    pub(super) id: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) name: &'r str,
+    pub(super) name: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) display_name: &'r str,
+    pub(super) display_name: Cow<'r, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) icon: &'r str,
+    pub(super) icon: Cow<'r, str>,
 }
 
 impl ImportedOrganization<'_> {

@@ -384,9 +384,15 @@ mod tests {
         check(" \n\n", &[]);
         check("{\"a\":1}\n\n{\"b\":2}\r\n", &[(1, "{\"a\":1}"), (3, "{\"b\":2}")]);
         check("\u{feff}{\"a\":1}", &[(1, "{\"a\":1}")]);
-        check("[{\"a\":1},\n {\"b\":\n2}]\n{\"c\":3}", &[(1, "{\"a\":1}"), (2, "{\"b\":2}"), (4, "{\"c\":3}")]);
+        check(
+            "[{\"a\":1},\n {\"b\":\n2}]\n{\"c\":3}",
+            &[(1, "{\"a\":1}"), (2, "{\"b\":2}"), (4, "{\"c\":3}")],
+        );
         check("{\n \"a\": [\n1]\n}\n{\"b\":2}", &[(1, "{\"a\":[1]}"), (5, "{\"b\":2}")]);
-        check("{\"Records\":[{\"a\":1}]}\n{\"Records\":[2]}", &[(1, "Records: {\"a\":1}"), (2, "Records: 2")]);
+        check(
+            "{\"Records\":[{\"a\":1}]}\n{\"Records\":[2]}",
+            &[(1, "Records: {\"a\":1}"), (2, "Records: 2")],
+        );
         check("{ \"audit_logs\" : [\n{}\n], \"count\":1}", &[(2, "audit_logs: {}")]);
         check("{\"count\":1,\"audit_logs\":[{}]}", &[(1, "audit_logs: {}")]);
         check("{\"Records\":5}", &[(1, "{\"Records\":5}")]);
@@ -398,7 +404,10 @@ mod tests {
         check("{\"a\":\n{\"b\":2}\n", &[(1, "! not JSON: EOF while parsing an object"), (2, "{\"b\":2}")]);
         check(
             "{\"a\":\"x\n{\"b\":2}\n",
-            &[(1, "! not JSON: control character (\\u0000-\\u001F) found while parsing a string"), (2, "{\"b\":2}")],
+            &[
+                (1, "! not JSON: control character (\\u0000-\\u001F) found while parsing a string"),
+                (2, "{\"b\":2}"),
+            ],
         );
         check("oops\n{\"b\":2}", &[(1, "! not JSON: expected value"), (2, "{\"b\":2}")]);
         check("{\"a\":1} {\"b\":2}\n3", &[(1, "! not JSON: trailing characters"), (2, "3")]);

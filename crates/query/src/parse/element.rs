@@ -111,6 +111,7 @@ impl<'t> Parser<'t> {
                 is_bare: true,
                 is_equality: true,
                 filter: Some(term.into()),
+                errors: Vec::new(),
             });
         }
         let item = value::item(raw, span.clone());
@@ -121,7 +122,7 @@ impl<'t> Parser<'t> {
             _ => free_word(&item).map(|pattern| Test::AnyOf(vec![pattern])),
         };
         let filter = filter.map(|test| Term::new(Key::Text, test).into());
-        Part::Element(Element { field, span, is_bare: true, is_equality: false, filter })
+        Part::Element(Element { field, span, is_bare: true, is_equality: false, filter, errors: Vec::new() })
     }
 
     /// Reads a list of values, at whose `(` the parser stands.
@@ -194,7 +195,8 @@ impl<'t> Parser<'t> {
             return Part::Nothing;
         }
         let name = field.name();
-        let filter = match items {
+        let error_count = self.errors.len();
+        let (filter, is_equality) = match items {
             [] => {
                 let problem = Problem::MissingValue { key: name };
                 self.report(QueryError::new(name, span, &problem).with_hint("write a value in the list"));
@@ -206,11 +208,12 @@ impl<'t> Parser<'t> {
                 self.report(QueryError::new(name, span, &problem).with_hint(hint));
                 return Part::Nothing;
             }
-            [item] if item.is_empty() => Ok((None, true)),
-            items => self.check(field, head, items),
+            [item] if item.is_empty() => (None, true),
+            items => self.check(field, head, items).unwrap_or((None, true)),
         };
-        let Ok((filter, is_equality)) = filter else { return Part::Nothing };
-        let part = Part::Element(Element { field, span, is_bare: false, is_equality, filter });
+        let errors = self.errors.split_off(error_count);
+        let is_bare = !self.text[span.clone()].contains(':');
+        let part = Part::Element(Element { field, span, is_bare, is_equality, filter, errors });
         if head.operator == Operator::NotEqual { part.negate() } else { part }
     }
 }

@@ -114,7 +114,7 @@ impl Parser<'_> {
             self.report(keyword_error(keyword, span, &problem));
             is_written = true;
         }
-        (join::join(parts, &mut self.notes), is_written)
+        (join::join(parts, &mut self.notes, &mut self.errors), is_written)
     }
 
     /// Reads a group after its `(`, which `open` is.

@@ -2,6 +2,7 @@
 
 use super::Note;
 use super::field::Field;
+use crate::errors::QueryError;
 use crate::{Filter, Key, Pattern, Term, Test};
 use std::ops::Range;
 
@@ -10,6 +11,8 @@ use std::ops::Range;
 pub(super) enum Part {
     /// An error, or a negated element that filters nothing.
     Nothing,
+    /// A negated element with bad values.
+    Wrong(Vec<QueryError>),
     /// A group or a negation, which joins as it is.
     Whole(Filter),
     /// A plain element, to which the rules on repeated keys apply.
@@ -21,12 +24,14 @@ pub(super) enum Part {
 pub(super) struct Element {
     pub(super) field: Field,
     pub(super) span: Range<usize>,
-    /// Whether it is a resource type without its key. Coder looks at those last, wherever they stand.
+    /// Whether it has no colon. Coder takes all such words for one resource type, which it looks at last.
     pub(super) is_bare: bool,
     /// Whether it asks for a value, not for a range or for the presence of the key.
     pub(super) is_equality: bool,
-    /// What it means; `None` if its value is empty, so that it filters nothing.
+    /// What it means; `None` if its value is empty, so that it filters nothing, or if it is wrong.
     pub(super) filter: Option<Filter>,
+    /// What is wrong with its values. It does not matter where the field filters nothing.
+    pub(super) errors: Vec<QueryError>,
 }
 
 impl Part {
@@ -35,7 +40,10 @@ impl Part {
             Self::Whole(filter) | Self::Element(Element { filter: Some(filter), .. }) => {
                 Self::Whole(filter.negate())
             }
-            Self::Nothing | Self::Element(Element { filter: None, .. }) => Self::Nothing,
+            Self::Element(Element { errors, .. }) | Self::Wrong(errors) if !errors.is_empty() => {
+                Self::Wrong(errors)
+            }
+            Self::Nothing | Self::Wrong(_) | Self::Element(Element { filter: None, .. }) => Self::Nothing,
         }
     }
 }
@@ -45,16 +53,30 @@ impl Part {
 /// Two rules apply to plain elements. If the first of a field has an empty value, the field filters nothing (Coder
 /// looks at the first only). Equalities of the same single-valued key mean any of their values, because no event
 /// could have all of them.
-pub(super) fn join(parts: Vec<Part>, notes: &mut Vec<Note>) -> Option<Filter> {
+pub(super) fn join(parts: Vec<Part>, notes: &mut Vec<Note>, errors: &mut Vec<QueryError>) -> Option<Filter> {
     let unfiltered = unfiltered_fields(&parts);
+    let is_unfiltered = |element: &Element| {
+        let is_type = element.is_bare && unfiltered.contains(&Field::Key(Key::ResourceType));
+        is_type || unfiltered.contains(&element.field)
+    };
     let mut joined: Vec<(Option<Key>, Filter)> = Vec::new();
     for part in parts {
         let (key, span, filter) = match part {
-            Part::Nothing | Part::Element(Element { filter: None, .. }) => continue,
-            Part::Element(element) if unfiltered.contains(&element.field) => {
-                let name = element.field.name();
+            Part::Nothing => continue,
+            Part::Wrong(wrong) => {
+                errors.extend(wrong);
+                continue;
+            }
+            Part::Element(Element { filter: None, errors: wrong, .. }) if wrong.is_empty() => continue,
+            Part::Element(element) if is_unfiltered(&element) => {
+                let is_by_key = unfiltered.contains(&element.field);
+                let name = if is_by_key { element.field.name() } else { Key::ResourceType.name() };
                 let text = format!("`{name}` filters nothing, because its first value is empty");
                 notes.push(Note { text, span: element.span });
+                continue;
+            }
+            Part::Element(Element { filter: None, errors: wrong, .. }) => {
+                errors.extend(wrong);
                 continue;
             }
             Part::Whole(filter) => (None, 0..0, filter),
@@ -87,7 +109,7 @@ fn unfiltered_fields(parts: &[Part]) -> Vec<Field> {
             && !seen.contains(&element.field)
         {
             seen.push(element.field);
-            if element.filter.is_none() {
+            if element.filter.is_none() && element.errors.is_empty() {
                 unfiltered.push(element.field);
             }
         }

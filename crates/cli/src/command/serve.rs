@@ -1,0 +1,140 @@
+//! `annals serve`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annals_engine::Options;
+use annals_server::{BoundServer, Config};
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::command::read_policies;
+use crate::output;
+use crate::target::{DEFAULT_DATA_DIR, TargetArgs, open_or_create_engine};
+
+/// Run the server on a data directory; a new one is created.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Each flag may stand in the environment or in annals.toml, under the same name: a flag wins over the
+environment, the environment over the file.
+
+Examples:
+  annals serve
+  annals serve --data /var/lib/annals --listen 127.0.0.1:2662 --policy /etc/annals/policy.toml")]
+pub(crate) struct ServeArgs {
+    /// Address to listen on [default: 127.0.0.1:2662]
+    #[arg(long, value_name = "ADDRESS", env = "ANNALS_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Registry document (TOML) that extends or overrides what is built in; may be given several times
+    #[arg(long, value_name = "FILE", env = "ANNALS_POLICY", value_delimiter = ',')]
+    policy: Vec<PathBuf>,
+    /// Take unknown resource types and actions; their diffs hold no values
+    #[arg(long, env = "ANNALS_ALLOW_UNKNOWN")]
+    allow_unknown: bool,
+    /// Address of the audited deployment; with it the names of resources are linked
+    #[arg(long, value_name = "URL", env = "ANNALS_DEPLOYMENT_URL")]
+    deployment_url: Option<String>,
+    /// A proxy in front speaks TLS with browsers
+    #[arg(long, env = "ANNALS_BEHIND_TLS_PROXY")]
+    behind_tls_proxy: bool,
+    /// Configuration file [default: annals.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "ANNALS_CONFIG")]
+    config: Option<PathBuf>,
+    /// Form of the log lines of the server itself
+    #[arg(long, value_enum, env = "ANNALS_LOG_FORMAT", default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as annals_server=debug
+    #[arg(long, value_name = "FILTER", env = "ANNALS_LOG", default_value = "info")]
+    log: String,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    policy: Vec<PathBuf>,
+    #[serde(default)]
+    allow_unknown: bool,
+    deployment_url: Option<String>,
+    #[serde(default)]
+    behind_tls_proxy: bool,
+}
+
+pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(target.server.is_none(), "`annals serve` is the server; --server is for the other commands");
+    start_log(&args.log, args.log_format)?;
+    let file = read_config(args.config.as_deref())?;
+    let dir = target.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+    let policies = if args.policy.is_empty() { &file.policy } else { &args.policy };
+    let options = Options {
+        allow_unknown: args.allow_unknown || file.allow_unknown,
+        registry_documents: read_policies(policies)?,
+        deployment_url: args.deployment_url.clone().or(file.deployment_url),
+        ..Options::default()
+    };
+    let config = Config {
+        listen: args.listen.or(file.listen).unwrap_or(Config::default().listen),
+        behind_tls_proxy: args.behind_tls_proxy || file.behind_tls_proxy,
+    };
+    let engine = Arc::new(open_or_create_engine(&dir, options)?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let server = annals_server::bind(Arc::clone(&engine), config).await?;
+        let url = format!("http://{}", server.address());
+        output::line(format_args!("Annals listens on {url}/audit, data in {}", dir.display()))?;
+        if let Some(secret) = engine.setup_secret()? {
+            output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;
+            output::line(format_args!("  {url}/setup?secret={}", secret.reveal()))?;
+        }
+        run_until_signal(server).await
+    })
+}
+
+/// Runs a server until the system or Ctrl-C asks it to stop.
+pub(crate) async fn run_until_signal(server: BoundServer) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    server
+        .run(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log `{filter}` is no filter"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start the log of the server: {error}"))
+}
+
+fn read_config(named: Option<&Path>) -> anyhow::Result<File> {
+    let file = named.unwrap_or_else(|| Path::new("annals.toml"));
+    if named.is_none() && !file.exists() {
+        return Ok(File::default());
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    toml::from_str(&text).with_context(|| format!("`{}` is no configuration of Annals", file.display()))
+}

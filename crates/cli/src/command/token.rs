@@ -1,0 +1,96 @@
+//! `annals token`.
+
+use annals_engine::{Engine, NewToken, Options, Principal, TokenId, TokenKind};
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::output;
+use crate::target::{TargetArgs, open_engine, open_or_create_engine};
+
+/// Manage tokens of the API. Works on the data directory, also while a server runs on it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  annals token create --data ./annals-data --kind ingest --name billing
+  annals token list --data ./annals-data")]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it, this once
+    Create {
+        /// What it is good for
+        #[arg(long, value_enum)]
+        kind: Kind,
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        /// Person whose sight a read token has; without one: a site manager's
+        #[arg(long, value_name = "USERNAME")]
+        owner: Option<String>,
+    },
+    /// List the tokens that are in force
+    List,
+    /// Revoke a token
+    Revoke {
+        /// Its id, from the list
+        id: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Sends events
+    Ingest,
+    /// Reads events
+    Read,
+}
+
+pub(crate) fn run(args: &TokenArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(target.server.is_none(), "tokens are managed on the data directory: --data DIR");
+    let operator = Principal::operator();
+    let dir = target.data_dir();
+    match &args.command {
+        TokenCommand::Create { kind, name, owner } => {
+            let engine = open_or_create_engine(&dir, Options::default())?;
+            let kind = match kind {
+                Kind::Ingest => TokenKind::Ingest,
+                Kind::Read => TokenKind::Read,
+            };
+            let token = engine.create_token(&operator, &NewToken { kind, name, owner: owner.as_deref() })?;
+            if json { output::line(json!({"token": token.reveal()})) } else { output::line(token.reveal()) }
+        }
+        TokenCommand::List => list(&open_engine(&dir, Options::default())?, &operator, json),
+        TokenCommand::Revoke { id } => {
+            let engine = open_engine(&dir, Options::default())?;
+            engine.revoke_token(&operator, &TokenId(id.clone()))?;
+            if json { output::line(json!({"revoked": id})) } else { output::line(format_args!("revoked {id}")) }
+        }
+    }
+}
+
+fn list(engine: &Engine, operator: &Principal, json: bool) -> anyhow::Result<()> {
+    let people = engine.people(operator)?;
+    let tokens = engine.tokens(operator)?;
+    let owner = |token: &annals_engine::Token| {
+        let id = token.owner.as_ref()?;
+        people.iter().find(|person| person.id == *id).map(|person| person.username.clone())
+    };
+    if json {
+        let tokens: Vec<_> = tokens
+            .iter()
+            .map(|token| {
+                json!({"id": token.id.0, "name": token.name, "kind": token.kind.name(), "owner": owner(token),
+                       "created": token.created})
+            })
+            .collect();
+        return output::line(json!({"tokens": tokens}));
+    }
+    for token in &tokens {
+        let owner = owner(token).unwrap_or_else(|| "-".to_owned());
+        output::line(format_args!("{}  {:6}  {:20}  {owner:16}  {}", token.id.0, token.kind.name(), token.name, token.created))?;
+    }
+    Ok(())
+}

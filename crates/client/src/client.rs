@@ -1,0 +1,173 @@
+//! HTTP to a server of Annals.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response, StatusCode, Url, header};
+use serde_json::Value;
+
+use crate::event::Event;
+
+/// How long one call may take. The server answers an ingest within a second or refuses it.
+const CALL_SECONDS: u64 = 60;
+/// How long connecting may take.
+const CONNECT_SECONDS: u64 = 5;
+
+/// A server of Annals and a token for it. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: header::HeaderValue,
+}
+
+/// Leaves the token out.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// Why a call did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The address is not `http://HOST` or `https://HOST`.
+    #[error("`{url}` is not the address of a server, such as http://127.0.0.1:2662")]
+    BadAddress {
+        /// The address.
+        url: String,
+    },
+    /// The token holds characters that no header can carry.
+    #[error("the token holds characters that no token has")]
+    BadToken,
+    /// The server was not reached, or the connection broke.
+    #[error("cannot reach {url}")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server refused; `problem` is its answer.
+    #[error("the server refused ({status}): {}", summary(.problem))]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The body: `message`, `detail`, `validations`.
+        problem: Value,
+    },
+    /// The answer is not what a server of Annals sends.
+    #[error("{url} does not answer as a server of Annals")]
+    NotAnnals {
+        /// The address.
+        url: String,
+    },
+}
+
+fn summary(problem: &Value) -> String {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut parts = vec![text(problem, "message"), text(problem, "detail")];
+    for validation in problem.get("validations").and_then(Value::as_array).into_iter().flatten().take(5) {
+        parts.push(format!("{}: {}", text(validation, "field"), text(validation, "detail")));
+    }
+    parts.retain(|part| !part.is_empty());
+    if parts.is_empty() { "without saying why".to_owned() } else { parts.join("; ") }
+}
+
+impl Client {
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] if address or token cannot be right.
+    pub fn new(url: &str, token: &str) -> Result<Client, ClientError> {
+        let bad = || ClientError::BadAddress { url: url.to_owned() };
+        let base = Url::parse(url).map_err(|_| bad())?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(bad());
+        }
+        let mut header =
+            header::HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::BadToken)?;
+        header.set_sensitive(true);
+        // Another part of the program may have chosen a provider already; then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(CALL_SECONDS))
+            .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
+            .user_agent(concat!("annals-client/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|source| ClientError::Unreachable { url: url.to_owned(), source })?;
+        Ok(Client { http, base, token: header })
+    }
+
+    /// Sends events and waits until they are durable. Returns the server's reply: `accepted`, `duplicates`, `events`
+    /// with `id` and `seq`, `warnings`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; if the server refused, it recorded none of them.
+    pub async fn append(&self, events: &[Event]) -> Result<Value, ClientError> {
+        let lines: String = events.iter().map(|event| event.to_json() + "\n").collect();
+        self.append_ndjson(lines, false).await
+    }
+
+    /// Sends events that are JSON texts already, one a line. With `partial` the server takes the good ones and lists
+    /// the rest under `faults`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; if the server refused, it recorded none of them.
+    pub async fn append_ndjson(&self, lines: String, partial: bool) -> Result<Value, ClientError> {
+        let url = self.url("/api/v2/audit/events");
+        let request = self.http.post(url).header(header::CONTENT_TYPE, "application/x-ndjson").body(lines);
+        self.call(if partial { request.query(&[("partial", "true")]) } else { request }).await
+    }
+
+    /// Registers resource types and actions; see [`crate::AuditableType::document`].
+    ///
+    /// # Errors
+    /// [`ClientError`] if the server refused, such as a document that loosens a policy.
+    pub async fn register(&self, document: &str) -> Result<Value, ClientError> {
+        let url = self.url("/api/v2/audit/resources");
+        let request = self.http.put(url).header(header::CONTENT_TYPE, "application/toml").body(document.to_owned());
+        self.call(request).await
+    }
+
+    /// Returns the registry in force.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the server refused.
+    pub async fn resources(&self) -> Result<Value, ClientError> {
+        self.call(self.http.get(self.url("/api/v2/audit/resources"))).await
+    }
+
+    /// Searches; returns the reply of `GET /api/v2/audit`: `audit_logs`, `count`, `next`.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the query is wrong or the server refused.
+    pub async fn search(&self, query: &str, limit: usize, offset: u64) -> Result<Value, ClientError> {
+        let request = self.http.get(self.url("/api/v2/audit"));
+        self.call(request.query(&[("q", query), ("limit", &limit.to_string()), ("offset", &offset.to_string())])).await
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let prefix = self.base.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}{path}"));
+        url
+    }
+
+    async fn call(&self, request: RequestBuilder) -> Result<Value, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { url: self.base.to_string(), source };
+        let request = request.header(header::AUTHORIZATION, self.token.clone());
+        let response: Response = request.send().await.map_err(unreachable)?;
+        let status: StatusCode = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        let value = serde_json::from_slice::<Value>(&body);
+        match (status.is_success(), value) {
+            (true, Ok(value)) => Ok(value),
+            (true, Err(_)) => Err(ClientError::NotAnnals { url: self.base.to_string() }),
+            (false, value) => {
+                Err(ClientError::Refused { status: status.as_u16(), problem: value.unwrap_or_default() })
+            }
+        }
+    }
+}
