@@ -22,13 +22,31 @@ enum QueryCommand {
     Explain(ExplainArgs),
 }
 
+/// A query on the command line. It may begin with `-`, and further words need no quotes, but flags stay flags.
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueryText {
+    /// The query; none: every event
+    #[arg(allow_hyphen_values = true, value_name = "QUERY")]
+    first: Option<String>,
+    /// Further words of it
+    #[arg(value_name = "WORD")]
+    rest: Vec<String>,
+}
+
+impl QueryText {
+    /// The whole text.
+    pub(crate) fn join(&self) -> String {
+        let words: Vec<&str> = self.first.iter().chain(&self.rest).map(String::as_str).collect();
+        words.join(" ")
+    }
+}
+
 /// Print how a query text is read: the tree of its terms, with times in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: annals query explain 'resource_type:workspace -action:start date_from:2026-11-01'")]
 struct ExplainArgs {
-    /// The query; several words are joined by spaces
-    #[arg(allow_hyphen_values = true, value_name = "QUERY")]
-    query: Vec<String>,
+    #[command(flatten)]
+    query: QueryText,
     /// Registry document (TOML) whose types and actions are known too
     #[arg(long, value_name = "FILE")]
     policy: Vec<std::path::PathBuf>,
@@ -39,7 +57,7 @@ struct ExplainArgs {
 
 pub(crate) fn run(args: &QueryArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let QueryCommand::Explain(args) = &args.command;
-    let text = args.query.join(" ");
+    let text = args.query.join();
     let registry = match &target.data {
         Some(dir) => (*crate::target::open_engine(dir, annals_engine::Options::default())?.registry()?).clone(),
         None => registry_with(&args.policy)?,

@@ -4,7 +4,7 @@ use annals_engine::SearchError;
 use annals_model::limits::PAGE_ROWS_MAX;
 use serde_json::Value;
 
-use crate::command::query;
+use crate::command::query::{self, QueryText};
 use crate::output;
 use crate::target::TargetArgs;
 
@@ -12,14 +12,13 @@ use crate::target::TargetArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annals search resource_type:workspace action:delete
-  annals search -- '-action:start outcome:denied since:7d' --limit 5
+  annals search '-action:start outcome:denied since:7d' --limit 5
   annals search --server http://127.0.0.1:2662 --token annals_read_... username:demo-dev-1 --json
 
 `annals query --help` is the reference of the query language.")]
 pub(crate) struct SearchArgs {
-    /// The query; several words are joined by spaces; none: every event
-    #[arg(allow_hyphen_values = true, value_name = "QUERY")]
-    query: Vec<String>,
+    #[command(flatten)]
+    query: QueryText,
     /// Events to print, up to 1000
     #[arg(long, default_value_t = 25)]
     limit: usize,
@@ -33,7 +32,7 @@ pub(crate) struct SearchArgs {
 
 pub(crate) fn run(args: &SearchArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     anyhow::ensure!(args.limit <= PAGE_ROWS_MAX, "--limit {} exceeds the limit of {PAGE_ROWS_MAX} rows", args.limit);
-    let text = args.query.join(" ");
+    let text = args.query.join();
     let target = target.open(annals_engine::Options::default())?;
     let limit = if args.count { 1 } else { args.limit };
     let results = match target.search(&text, limit, args.offset) {

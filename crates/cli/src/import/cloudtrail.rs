@@ -188,6 +188,10 @@ fn arn_name(arn: &str) -> &str {
     let within = parts.nth(2).unwrap_or(arn);
     let name = match service {
         "s3" | "sns" | "sqs" => within,
+        // The name of a parameter in a hierarchy begins with the slash.
+        "ssm" if within.matches('/').count() > 1 && within.starts_with("parameter/") => {
+            &within["parameter".len()..]
+        }
         _ => within.split_once(['/', ':']).map_or(within, |(_, name)| name),
     };
     cut(if name.is_empty() { arn } else { name }, TEXT_BYTES_MAX)

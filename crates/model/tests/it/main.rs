@@ -1,11 +1,13 @@
 //! The integration tests of the model, one binary with a module per subject.
 
 mod derive;
+mod diff;
 mod registry_data;
 mod registry_describe;
 mod registry_extend;
 mod registry_link;
 mod registry_print;
+mod stored;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -1,2 +1,394 @@
-//! Placeholder.
-pub(crate) async fn show_audit() {}
+//! `GET /audit`: search and list.
+
+use std::time::Instant;
+
+use annals_engine::{SearchError, SearchRequest};
+use annals_model::registry::Registry;
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use jiff::civil::Date;
+
+use super::page_error::PageError;
+use super::query_text::{self, Token};
+use super::row::{Piece, Row};
+use super::shell::{Section, Shell};
+use super::{format, html, search_href};
+use crate::App;
+use crate::auth::{PageCaller, blocking};
+
+/// Rows of a page, as Coder's own page has them.
+const PAGE_ROWS: usize = 25;
+
+/// Ready-made searches. The first five are Coder's.
+const PRESETS: [(&str, &str); 6] = [
+    ("Created workspaces", "resource_type:workspace action:create"),
+    ("Added templates", "resource_type:template action:create"),
+    ("Deleted users", "resource_type:user action:delete"),
+    ("Builds started by a user", "resource_type:workspace_build action:start build_reason:initiator"),
+    ("User logins", "resource_type:api_key action:login"),
+    ("Failed and denied", "outcome:denied,failure"),
+];
+
+/// Headings of the menu of resource types.
+const CHAPTERS: [(&str, &str); 4] = [
+    ("coder", "Coder"),
+    ("coder-classic", "Coder before version 2"),
+    ("coder-admin", "Coder’s admin panels"),
+    ("annals", "Annals itself"),
+];
+
+/// The page of a search.
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct SearchPage {
+    shell: Shell,
+    query: String,
+    painted: Vec<Token>,
+    errors: Vec<Fault>,
+    /// Address of the query with every fault put right, if that is known for all of several.
+    fix_all: Option<String>,
+    presets: Vec<Choice>,
+    menus: Vec<Menu>,
+    result: Option<Found>,
+}
+
+/// What a search found.
+struct Found {
+    count: u64,
+    count_text: String,
+    duration_text: String,
+    notes: Vec<String>,
+    days: Vec<Day>,
+    first_text: String,
+    last_text: String,
+    first_href: Option<String>,
+    previous_href: Option<String>,
+    next_href: Option<String>,
+    is_beyond_end: bool,
+    /// Nobody has sent an event yet: where to send the first one to.
+    first_run: Option<String>,
+}
+
+/// The rows of one day in UTC.
+struct Day {
+    name: String,
+    near: &'static str,
+    date: String,
+    rows: Vec<Row>,
+}
+
+/// Something that is wrong with the query.
+struct Fault {
+    detail: Vec<Fragment>,
+    hint: Vec<Fragment>,
+    /// Text that puts it right, and the address of the query with it.
+    fix: Option<(String, String)>,
+}
+
+/// A stretch of a message; code stands in backticks there.
+#[derive(Debug, PartialEq, Eq)]
+struct Fragment {
+    text: String,
+    is_code: bool,
+}
+
+/// A link that changes the query.
+struct Choice {
+    name: String,
+    href: String,
+    is_chosen: bool,
+}
+
+/// A menu of values of one key.
+struct Menu {
+    name: &'static str,
+    /// The value that the query asks for, or empty.
+    chosen: String,
+    clear: Option<String>,
+    groups: Vec<(String, Vec<Choice>)>,
+}
+
+/// Shows a page of events.
+pub(crate) async fn show_audit(
+    State(app): State<App>,
+    PageCaller(principal): PageCaller,
+    headers: HeaderMap,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    principal.may_read()?;
+    let shell = Shell::new(&principal, Section::Audit);
+    let query = query_of(&pairs);
+    let page = page_of(&pairs);
+    let registry = blocking(&app, |engine| engine.registry()).await??;
+    let server = server_address(&app, &headers);
+
+    let searched = query.clone();
+    let result = blocking(&app, move |engine| -> Result<Found, SearchError> {
+        let started = Instant::now();
+        let offset = (page - 1).saturating_mul(PAGE_ROWS as u64);
+        let request = SearchRequest { query: &searched, limit: PAGE_ROWS, offset, after: None };
+        let results = engine.search(&principal, &request, |found| Ok(Row::new(&found)))?;
+        let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        // What Annals records of itself is there from the first sign-in on.
+        let may_be_first_run = searched.is_empty() && results.count <= PAGE_ROWS as u64;
+        let is_first_run = may_be_first_run && {
+            let request = SearchRequest { query: "-source:annals", limit: 0, offset: 0, after: None };
+            engine.search(&principal, &request, |_| Ok(()))?.count == 0
+        };
+        let today = format::utc(engine.now()).date();
+        let mut found = Found::new(&searched, page, results.count, results.events, today);
+        found.notes = results.notes;
+        found.duration_text = if duration_ms < 1.0 { "under 1 ms".to_owned() } else { format!("{duration_ms:.0} ms") };
+        found.first_run = is_first_run.then_some(server);
+        Ok(found)
+    })
+    .await?;
+
+    let (status, errors, result) = match result {
+        Ok(found) => (StatusCode::OK, Vec::new(), Some(found)),
+        Err(SearchError::Query(errors)) => (StatusCode::BAD_REQUEST, errors.errors, None),
+        Err(error) => return Err(error.into()),
+    };
+    let spans: Vec<_> = errors.iter().map(|error| error.span.clone()).collect();
+    let page = SearchPage {
+        shell,
+        painted: query_text::paint(&query, &spans),
+        fix_all: fix_all(&query, &errors),
+        errors: errors.iter().map(|error| Fault::new(&query, error)).collect(),
+        presets: PRESETS
+            .iter()
+            .map(|(name, preset)| Choice {
+                name: (*name).to_owned(),
+                href: search_href(preset, 1),
+                is_chosen: *preset == query,
+            })
+            .collect(),
+        menus: vec![resource_menu(&registry, &query), action_menu(&registry, &query)],
+        query,
+        result,
+    };
+    html(status, &page)
+}
+
+/// The text of the query: `filter`, as Coder's page has it, or `q`, as the API has it. A pasted text becomes one line.
+fn query_of(pairs: &[(String, String)]) -> String {
+    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let text = value("filter").or_else(|| value("q")).unwrap_or_default();
+    text.replace(|character: char| character.is_control(), " ").trim().to_owned()
+}
+
+fn page_of(pairs: &[(String, String)]) -> u64 {
+    let page = pairs.iter().find(|(key, _)| key == "page").and_then(|(_, value)| value.parse().ok());
+    // No log is as long as that; the product with the rows of a page stays a number.
+    page.unwrap_or(1).clamp(1, u64::from(u32::MAX))
+}
+
+/// Where this server is, as far as it can be told to a shell.
+fn server_address(app: &App, headers: &HeaderMap) -> String {
+    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_plain = |host: &&str| {
+        (1..=255).contains(&host.len())
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    };
+    let scheme = if app.config.behind_tls_proxy { "https" } else { "http" };
+    match named.filter(is_plain) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{}", app.config.listen),
+    }
+}
+
+impl Found {
+    fn new(query: &str, page: u64, count: u64, rows: Vec<Row>, today: Date) -> Found {
+        let first = (page - 1).saturating_mul(PAGE_ROWS as u64) + 1;
+        let last = first - 1 + rows.len() as u64;
+        let is_beyond_end = rows.is_empty() && count > 0;
+        let page_count = count.div_ceil(PAGE_ROWS as u64).max(1);
+        let mut days: Vec<Day> = Vec::new();
+        for row in rows {
+            let date = row.day.to_string();
+            match days.last_mut() {
+                Some(day) if day.date == date => day.rows.push(row),
+                _ => days.push(Day {
+                    name: format::day_name(row.day),
+                    near: format::near_day(row.day, today),
+                    date,
+                    rows: vec![row],
+                }),
+            }
+        }
+        Found {
+            count,
+            count_text: format::grouped(count),
+            duration_text: String::new(),
+            notes: Vec::new(),
+            days,
+            first_text: format::grouped(first),
+            last_text: format::grouped(last),
+            first_href: (page > 1).then(|| search_href(query, 1)),
+            previous_href: (page > 1).then(|| search_href(query, (page - 1).min(page_count))),
+            next_href: (page < page_count).then(|| search_href(query, page + 1)),
+            is_beyond_end,
+            first_run: None,
+        }
+    }
+}
+
+impl Fault {
+    fn new(query: &str, error: &annals_query::QueryError) -> Fault {
+        let fix = error.replacement.as_ref().map(|replacement| {
+            let mut fixed = query.to_owned();
+            replace(&mut fixed, &error.span, replacement);
+            (replacement.clone(), search_href(&fixed, 1))
+        });
+        let hint = error.hint.as_deref().unwrap_or_default();
+        Fault { detail: fragments(&error.detail, true), hint: fragments(hint, true), fix }
+    }
+}
+
+fn replace(query: &mut String, span: &std::ops::Range<usize>, replacement: &str) {
+    if query.get(span.clone()).is_some() {
+        query.replace_range(span.clone(), replacement);
+    }
+}
+
+/// The address of the query with all of several faults put right.
+fn fix_all(query: &str, errors: &[annals_query::QueryError]) -> Option<String> {
+    if errors.len() < 2 {
+        return None;
+    }
+    let mut fixes: Vec<_> =
+        errors.iter().map(|error| Some((error.span.clone(), error.replacement.as_ref()?))).collect::<Option<_>>()?;
+    fixes.sort_by_key(|(span, _)| span.start);
+    if fixes.windows(2).any(|pair| pair[1].0.start < pair[0].0.end) {
+        return None;
+    }
+    let mut fixed = query.to_owned();
+    for (span, replacement) in fixes.into_iter().rev() {
+        replace(&mut fixed, &span, replacement);
+    }
+    Some(search_href(&fixed, 1))
+}
+
+/// Splits a message at its backticks and makes a sentence of it: a capital where it begins with a word.
+fn fragments(message: &str, is_sentence: bool) -> Vec<Fragment> {
+    let mut fragments: Vec<Fragment> = message
+        .split('`')
+        .enumerate()
+        .map(|(at, text)| Fragment { text: text.to_owned(), is_code: at % 2 == 1 })
+        .filter(|fragment| !fragment.text.is_empty())
+        .collect();
+    if is_sentence {
+        if let Some(first) = fragments.first_mut().filter(|first| !first.is_code) {
+            let mut letters = first.text.chars();
+            let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+            first.text = format!("{capital}{}", letters.as_str());
+        }
+        match fragments.last_mut() {
+            Some(last) if !last.is_code && !last.text.ends_with(['.', '?', '!']) => last.text.push('.'),
+            Some(last) if last.is_code => fragments.push(Fragment { text: ".".to_owned(), is_code: false }),
+            _ => {}
+        }
+    }
+    fragments
+}
+
+fn resource_menu(registry: &Registry, query: &str) -> Menu {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for resource in registry.resources() {
+        let own = resource.registry.as_str();
+        let heading = CHAPTERS.iter().find(|(name, _)| *name == own).map_or("Registered here", |(_, heading)| heading);
+        match groups.iter_mut().find(|(name, _)| name == heading) {
+            Some((_, values)) => values.push(&resource.kind),
+            None => groups.push((heading.to_owned(), vec![&resource.kind])),
+        }
+    }
+    menu("Resource type", "resource_type", query, groups)
+}
+
+fn action_menu(registry: &Registry, query: &str) -> Menu {
+    let actions = registry.actions().map(|action| action.name.as_str()).collect();
+    menu("Action", "action", query, vec![(String::new(), actions)])
+}
+
+fn menu(name: &'static str, key: &str, query: &str, groups: Vec<(String, Vec<&str>)>) -> Menu {
+    let chosen = query_text::chosen(query, key).unwrap_or_default().to_owned();
+    let choice = |value: &str| Choice {
+        name: value.to_owned(),
+        href: search_href(&query_text::with(query, key, Some(value)), 1),
+        is_chosen: value.eq_ignore_ascii_case(&chosen),
+    };
+    Menu {
+        name,
+        clear: (!chosen.is_empty()).then(|| search_href(&query_text::with(query, key, None), 1)),
+        groups: groups
+            .into_iter()
+            .map(|(heading, values)| (heading, values.into_iter().map(choice).collect()))
+            .collect(),
+        chosen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn both_names_of_the_query_are_read() {
+        assert_eq!(query_of(&pairs(&[("q", "a"), ("filter", "b")])), "b");
+        assert_eq!(query_of(&pairs(&[("q", " a\nb\t")])), "a b");
+        assert_eq!(query_of(&[]), "");
+    }
+
+    #[test]
+    fn odd_page_numbers_are_page_one_or_far_away() {
+        for (page, expect) in [("", 1), ("0", 1), ("-1", 1), ("x", 1), ("7", 7), ("18446744073709551615", 4_294_967_295)] {
+            assert_eq!(page_of(&pairs(&[("page", page)])), expect, "{page}");
+        }
+    }
+
+    #[test]
+    fn the_pager_knows_its_ends() {
+        let today = jiff::civil::date(2026, 11, 22);
+        let found = Found::new("x y", 1, 0, Vec::new(), today);
+        assert!(found.first_href.is_none() && found.next_href.is_none() && !found.is_beyond_end);
+        let found = Found::new("x y", 4, 60, Vec::new(), today);
+        assert!(found.is_beyond_end && found.next_href.is_none());
+        assert_eq!(found.previous_href.as_deref(), Some("/audit?filter=x%20y&page=3"));
+        let found = Found::new("", 1, 26, Vec::new(), today);
+        assert_eq!(found.next_href.as_deref(), Some("/audit?page=2"));
+    }
+
+    #[test]
+    fn messages_become_sentences_with_code() {
+        let text = |fragments: Vec<Fragment>| {
+            fragments.into_iter().map(|f| if f.is_code { format!("<{}>", f.text) } else { f.text }).collect::<String>()
+        };
+        assert_eq!(text(fragments("`acton` is not a key", true)), "<acton> is not a key.");
+        assert_eq!(text(fragments("did you mean `action`?", true)), "Did you mean <action>?");
+        assert_eq!(text(fragments("known values are `a`", true)), "Known values are <a>.");
+        assert_eq!(text(fragments("", true)), "");
+    }
+
+    #[test]
+    fn all_faults_are_fixed_at_once_or_not_at_all() {
+        let vocabulary = annals_query::Vocabulary {
+            actions: vec!["create".to_owned()],
+            resource_types: vec!["workspace".to_owned()],
+            ..Default::default()
+        };
+        let context = annals_query::Context { now: jiff::Timestamp::UNIX_EPOCH, me: None, vocabulary: &vocabulary };
+        let fixed = |query: &str| fix_all(query, &annals_query::parse(query, &context).unwrap_err().errors);
+        assert_eq!(
+            fixed("action:craete resource_typ:workspace").as_deref(),
+            Some("/audit?filter=action:create%20resource_type:workspace"),
+        );
+        assert_eq!(fixed("action:craete"), None);
+        assert_eq!(fixed("action:craete ip:nonsense"), None);
+    }
+}

@@ -1,3 +1,123 @@
-//! Placeholder.
-pub(crate) async fn show_setup() {}
-pub(crate) async fn set_up() {}
+//! `GET` and `POST /setup`: the first person, by the link that the server prints.
+
+use annals_engine::{NewPerson, Role, SetupError};
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::form::{SmallForm, set_session};
+use super::html;
+use super::login::may_send_password;
+use super::page_error::PageError;
+use super::shell::VERSION;
+use crate::App;
+use crate::auth::{From, blocking};
+
+/// How long a browser keeps the cookie: as long as the session lasts.
+const COOKIE_SECONDS: u32 = 12 * 60 * 60;
+
+/// What the link holds.
+#[derive(Deserialize)]
+pub(crate) struct Link {
+    #[serde(default)]
+    secret: String,
+}
+
+/// The fields of the form.
+#[derive(Deserialize)]
+pub(crate) struct SetupForm {
+    #[serde(default)]
+    secret: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+#[derive(Template, Default)]
+#[template(path = "setup.html")]
+struct SetupPage {
+    version: &'static str,
+    secret: String,
+    username: String,
+    /// What is wrong with what was sent, or empty.
+    fault: String,
+    is_name_wrong: bool,
+    is_refused: bool,
+}
+
+/// Shows the form to whoever has the link.
+pub(crate) async fn show_setup(
+    State(app): State<App>,
+    From(origin): From,
+    Query(link): Query<Link>,
+) -> Result<Response, PageError> {
+    let secret = link.secret.clone();
+    if !blocking(&app, move |engine| engine.is_setup_secret(&secret)).await?? {
+        return Err(PageError::BadSetupLink);
+    }
+    let is_refused = !may_send_password(&app, &origin);
+    let status = if is_refused { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    html(status, &SetupPage { version: VERSION, secret: link.secret, is_refused, ..SetupPage::default() })
+}
+
+/// Adds the first person and signs them in.
+pub(crate) async fn set_up(
+    State(app): State<App>,
+    From(origin): From,
+    SmallForm(form): SmallForm<SetupForm>,
+) -> Result<Response, PageError> {
+    let page = SetupPage {
+        version: VERSION,
+        secret: form.secret.clone(),
+        username: form.username.clone(),
+        ..SetupPage::default()
+    };
+    if !may_send_password(&app, &origin) {
+        return html(StatusCode::FORBIDDEN, &SetupPage { is_refused: true, ..page });
+    }
+    if form.password != form.again {
+        let fault = "The two passwords differ.".to_owned();
+        return html(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage { fault, ..page });
+    }
+    let result = blocking(&app, move |engine| {
+        let username = form.username.trim();
+        let person =
+            NewPerson { username, email: "", name: "", password: &form.password, role: Role::SiteManager };
+        engine.set_up(&form.secret, &person, &origin)?;
+        match engine.log_in(username, &form.password, &origin) {
+            Ok(secret) => Ok::<_, SetupError>(Some(secret)),
+            // They are there, and sign in by themselves.
+            Err(_) => Ok(None),
+        }
+    })
+    .await?;
+    match result {
+        Ok(secret) => {
+            let mut response = Redirect::to("/audit").into_response();
+            if let Some(secret) = secret {
+                set_session(&mut response, secret.reveal(), COOKIE_SECONDS, app.config.behind_tls_proxy);
+            }
+            Ok(response)
+        }
+        Err(SetupError::BadSetupLink) => Err(PageError::BadSetupLink),
+        Err(SetupError::Engine(error)) => Err(error.into()),
+        Err(error) => {
+            let is_name_wrong = matches!(error, SetupError::BadName { .. } | SetupError::UsernameTaken { .. });
+            let fault = sentence(&error.to_string());
+            html(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage { fault, is_name_wrong, ..page })
+        }
+    }
+}
+
+/// A message with a capital and a period, and without marks of code.
+fn sentence(message: &str) -> String {
+    let message = message.replace('`', "");
+    let mut letters = message.chars();
+    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{capital}{}.", letters.as_str())
+}

@@ -1,0 +1,34 @@
+# One target per habit. Everything works offline once the crates are fetched.
+
+CARGO ?= cargo
+# Tests and checks share one target directory; benchmarks have their own workspace but not their own copy of it.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+.PHONY: help test check demo bench screens fuzz
+
+help: ## This list
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+test: ## Run every test
+	./tools/need-test-parts
+	$(CARGO) test --workspace --locked
+
+check: ## Format, lints, rules of the house
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) run --quiet --locked -p xtask -- tidy
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+
+demo: ## A log with the events of a simulated deployment
+	$(CARGO) run --release --locked -- demo
+
+bench: ## Benchmarks: parts (criterion), then the whole server
+	$(CARGO) build --release --locked
+	$(CARGO) bench --manifest-path bench/Cargo.toml
+	$(CARGO) run --release --manifest-path bench/Cargo.toml --bin ingest -- $(CARGO_TARGET_DIR)/release/annals
+
+screens: ## Pictures of the pages in target/screens (needs Chromium)
+	./tools/screens
+
+fuzz: ## Random input for the readers, 60 seconds
+	PROPTEST_CASES=20000 $(CARGO) test --release --locked -p annals-query -p annals-model -p annals-segment
