@@ -252,6 +252,11 @@ impl Simulation {
                 value: Value::Null,
             })
             .collect();
+        for setting in &mut simulation.settings {
+            let (hex, flip) = (simulation.random.hex(20), simulation.random.chance(50));
+            let first = new_value(setting, &hex, flip);
+            setting.value = if first.is_boolean() { flip.into() } else { first };
+        }
         simulation
     }
 
@@ -259,21 +264,23 @@ impl Simulation {
     pub(super) fn history(&mut self, end_us: i64, days: u32, event_count: u32) -> Vec<SimulatedEvent> {
         let start_us = end_us - i64::from(days) * DAY_US;
         let hours = i64::from(days) * 24;
-        let weight: u64 = (0..hours).map(|hour| self.work_at(start_us + hour * HOUR_US)).sum();
-        let activity_count = u64::from(event_count) * 100 / EVENTS_PER_ACTIVITY_PERCENT;
+        let mut weight_left: u64 = (0..hours).map(|hour| self.work_at(start_us + hour * HOUR_US)).sum();
         self.now_us = start_us;
         self.set_up();
         let ready_us = self.now_us;
         let setting_count = self.settings.len() as i64;
         let mut done_settings = 0;
-        // What is left of an activity when an hour gets a part of one.
-        let mut rest = 0;
+        // Activities due, in thousandths: an hour gets a part of one.
+        let mut due_permille = 0;
         for hour in 0..hours {
             let hour_us = start_us + hour * HOUR_US;
             let work = self.work_at(hour_us);
-            rest += work * activity_count;
-            let count = rest.checked_div(weight).unwrap_or(0);
-            rest -= count * weight;
+            // Automation makes events too, so what is still to come is reckoned anew each hour.
+            let events_left = u64::from(event_count).saturating_sub(self.events.len() as u64);
+            due_permille += events_left * work * 100_000 / (EVENTS_PER_ACTIVITY_PERCENT * weight_left.max(1));
+            weight_left = weight_left.saturating_sub(work);
+            let count = due_permille / 1_000;
+            due_permille %= 1_000;
             let mut times: Vec<i64> =
                 (0..count).map(|_| hour_us + self.random.between(0, HOUR_US - 1)).collect();
             times.sort_unstable();
@@ -957,7 +964,7 @@ impl Simulation {
             (false, 3) => "ssh_connection",
             (false, 4) => "vscode_connection",
             (false, 5) => "jetbrains_connection",
-            (_, 6..8) => "cli",
+            (_, 6 | 7) => "cli",
             _ => "initiator",
         };
         let actor = match reason {

@@ -30,7 +30,7 @@ fn every_event_is_taken_without_a_warning() {
     let engine = Engine::create_or_open(dir.path(), Options::default()).unwrap();
     let mut simulation = Simulation::new(2_662);
     let mut events = simulation.history(END_US, 60, 4_000);
-    assert!((3_200..4_800).contains(&events.len()), "{} events", events.len());
+    assert!((3_600..4_400).contains(&events.len()), "{} events", events.len());
     events.extend((0..300).flat_map(|second| simulation.live(END_US + second * 1_000_000)));
     for batch in events.chunks(BATCH_EVENTS) {
         let lines: Vec<&str> = batch.iter().map(|event| event.line.as_str()).collect();

@@ -1,0 +1,88 @@
+//! A real server on a free port of loopback, over a log in a temporary directory.
+
+use std::sync::Arc;
+
+use annals_engine::{Engine, NewToken, Options, Principal, TokenKind};
+use annals_server::Config;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) struct TestServer {
+    pub(crate) url: String,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) ingest_token: String,
+    pub(crate) read_token: String,
+    pub(crate) http: Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<()>>,
+    _dir: TempDir,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> TestServer {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Arc::new(Engine::create_or_open(dir.path(), Options::default()).unwrap());
+        let token = |kind| {
+            let token = NewToken { kind, name: "test", owner: None };
+            engine.create_token(&Principal::operator(), &token).unwrap().reveal().to_owned()
+        };
+        // Making a token waits for its record, which an async thread must not.
+        let (ingest_token, read_token) =
+            tokio::task::block_in_place(|| (token(TokenKind::Ingest), token(TokenKind::Read)));
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        let server = annals_server::bind(Arc::clone(&engine), config).await.unwrap();
+        let url = format!("http://{}", server.address());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            server.run(async { drop(stopped.await) }).await.unwrap();
+        });
+        // reqwest asks for a TLS provider even where no TLS is spoken; another test may have chosen it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        TestServer { url, engine, ingest_token, read_token, http, stop: Some(stop), running: Some(running), _dir: dir }
+    }
+
+    /// Stops the server gracefully and waits until it has ended.
+    pub(crate) async fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        self.running.take().unwrap().await.unwrap();
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.read_token)
+    }
+
+    pub(crate) async fn post_events(&self, body: impl Into<reqwest::Body>) -> Response {
+        let url = format!("{}/api/v2/audit/events", self.url);
+        self.http.post(url).bearer_auth(&self.ingest_token).body(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn post_encoded(&self, encoding: &str, body: Vec<u8>) -> u16 {
+        let url = format!("{}/api/v2/audit/events", self.url);
+        let request = self.http.post(url).bearer_auth(&self.ingest_token).header("content-encoding", encoding);
+        request.body(body).send().await.unwrap().status().as_u16()
+    }
+
+    pub(crate) async fn search(&self, query: &str) -> Value {
+        json(self.get("/api/v2/audit").query(&[("q", query), ("limit", "1000")]).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn count(&self, query: &str) -> u64 {
+        self.search(query).await["count"].as_u64().unwrap()
+    }
+}
+
+pub(crate) async fn json(response: Response) -> Value {
+    let text = response.text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// An event on a template, with further members spliced in.
+pub(crate) fn template_event(target: &str, more: &str) -> String {
+    let comma = if more.is_empty() { "" } else { "," };
+    let target = serde_json::to_string(target).unwrap();
+    format!(r#"{{"action":"write","resource_type":"template","resource_target":{target}{comma}{more}}}"#)
+}
