@@ -121,7 +121,7 @@ impl Client {
         self.call(if partial { request.query(&[("partial", "true")]) } else { request }).await
     }
 
-    /// Registers resource types and actions; see [`crate::AuditableType::document`].
+    /// Registers resource types and actions; see [`crate::Auditable::document`].
     ///
     /// # Errors
     /// [`ClientError`] if the server refused, such as a document that loosens a policy.

@@ -8,7 +8,7 @@
 //! use serde::Serialize;
 //!
 //! #[derive(Serialize, Auditable)]
-//! #[audit(type = "invoice")]
+//! #[audit(type = "invoice", crate = "annals_client::model")]
 //! struct Invoice {
 //!     #[audit(track, id)]
 //!     number: String,
@@ -31,7 +31,6 @@ mod client;
 mod event;
 
 pub use annals_model as model;
-pub use annals_model::Auditable;
-pub use annals_model::auditable::Auditable as AuditableType;
+pub use annals_model::auditable::Auditable;
 pub use client::{Client, ClientError};
 pub use event::{Event, EventError};

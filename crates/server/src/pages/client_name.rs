@@ -15,7 +15,7 @@ const BROWSERS: [(&str, &str); 13] = [
     ("OPR/", "Opera"),
     ("SamsungBrowser/", "Samsung Internet"),
     ("Vivaldi/", "Vivaldi"),
-    ("HeadlessChrome/", "Chrome, headless"),
+    ("HeadlessChrome/", "Headless Chrome"),
     ("CriOS/", "Chrome"),
     ("FxiOS/", "Firefox"),
     ("Firefox/", "Firefox"),
@@ -137,7 +137,7 @@ mod tests {
         );
         check(
             &format!("Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} HeadlessChrome/142.0.0.0 Safari/537.36"),
-            "Chrome, headless 142 · Linux",
+            "Headless Chrome 142 · Linux",
         );
     }
 

@@ -177,7 +177,16 @@ impl Row {
             datetime: event.time.to_string(),
             avatar,
             sentence: Sentence {
-                pieces: pieces(&added.description, &actor, impersonator.as_ref(), on_behalf_of.as_ref()),
+                pieces: {
+                    let mut pieces =
+                        pieces(&added.description, &actor, impersonator.as_ref(), on_behalf_of.as_ref());
+                    // Whose name was tried is what a reader of failed log-ins looks for.
+                    let is_attempt = actor == Actor::Unauthenticated && body.action.as_str() == "login";
+                    if is_attempt && !event.target.is_empty() && !pieces.contains(&Piece::Target) {
+                        pieces.extend([Piece::Text(" as ".to_owned()), Piece::Target]);
+                    }
+                    pieces
+                },
                 target: target(event),
                 link: if is_web { added.resource_link.clone() } else { String::new() },
                 is_deleted: added.is_deleted,
