@@ -76,7 +76,8 @@ fn names(file: &File) -> Option<String> {
 
 fn todo_has_an_issue(file: &File) -> Option<String> {
     let word = concat!("TO", "DO");
-    let line = file.text.lines().position(|line| line.contains(word) && !line.contains(&format!("{word}(#")))?;
+    let line =
+        file.text.lines().position(|line| line.contains(word) && !line.contains(&format!("{word}(#")))?;
     (file.path.ends_with(".rs") && !file.path.starts_with("xtask"))
         .then(|| format!("{}:{}: write {word}(#issue)", file.path, line + 1))
 }
@@ -102,14 +103,16 @@ fn boundaries(file: &File) -> Option<String> {
 }
 
 fn lints_are_shared(file: &File) -> Option<String> {
-    let is_manifest = (file.path.starts_with("crates/") || file.path.starts_with("xtask/")) && file.path.ends_with("Cargo.toml");
+    let is_manifest = (file.path.starts_with("crates/") || file.path.starts_with("xtask/"))
+        && file.path.ends_with("Cargo.toml");
     (is_manifest && !file.text.contains("[lints]\nworkspace = true"))
         .then(|| format!("{}: add `[lints] workspace = true`", file.path))
 }
 
 /// Every library of a manifest earns a line in docs/DEPENDENCIES.md.
 fn dependencies_have_a_line(files: &[File]) -> Vec<String> {
-    let known = files.iter().find(|file| file.path == "docs/DEPENDENCIES.md").map_or("", |file| file.text.as_str());
+    let known =
+        files.iter().find(|file| file.path == "docs/DEPENDENCIES.md").map_or("", |file| file.text.as_str());
     let mut complaints = Vec::new();
     for file in files.iter().filter(|file| file.path.ends_with("Cargo.toml")) {
         let mut in_dependencies = false;
@@ -122,7 +125,11 @@ fn dependencies_have_a_line(files: &[File]) -> Vec<String> {
                 && !name.starts_with('#')
                 && !known.contains(&format!("| {} ", name.trim()))
             {
-                complaints.push(format!("{}: `{}` has no line in docs/DEPENDENCIES.md", file.path, name.trim()));
+                complaints.push(format!(
+                    "{}: `{}` has no line in docs/DEPENDENCIES.md",
+                    file.path,
+                    name.trim()
+                ));
             }
         }
     }

@@ -66,7 +66,8 @@ pub enum ClientError {
 }
 
 fn summary(problem: &Value) -> String {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut parts = vec![text(problem, "message"), text(problem, "detail")];
     for validation in problem.get("validations").and_then(Value::as_array).into_iter().flatten().take(5) {
         parts.push(format!("{}: {}", text(validation, "field"), text(validation, "detail")));
@@ -127,7 +128,8 @@ impl Client {
     /// [`ClientError`] if the server refused, such as a document that loosens a policy.
     pub async fn register(&self, document: &str) -> Result<Value, ClientError> {
         let url = self.url("/api/v2/audit/resources");
-        let request = self.http.put(url).header(header::CONTENT_TYPE, "application/toml").body(document.to_owned());
+        let request =
+            self.http.put(url).header(header::CONTENT_TYPE, "application/toml").body(document.to_owned());
         self.call(request).await
     }
 
@@ -145,7 +147,12 @@ impl Client {
     /// [`ClientError`] if the query is wrong or the server refused.
     pub async fn search(&self, query: &str, limit: usize, offset: u64) -> Result<Value, ClientError> {
         let request = self.http.get(self.url("/api/v2/audit"));
-        self.call(request.query(&[("q", query), ("limit", &limit.to_string()), ("offset", &offset.to_string())])).await
+        self.call(request.query(&[
+            ("q", query),
+            ("limit", &limit.to_string()),
+            ("offset", &offset.to_string()),
+        ]))
+        .await
     }
 
     fn url(&self, path: &str) -> Url {

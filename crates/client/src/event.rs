@@ -38,7 +38,11 @@ impl Event {
     ///
     /// # Errors
     /// [`EventError`] if both states are absent or a field is no JSON.
-    pub fn change<T: Auditable>(action: &str, before: Option<&T>, after: Option<&T>) -> Result<Event, EventError> {
+    pub fn change<T: Auditable>(
+        action: &str,
+        before: Option<&T>,
+        after: Option<&T>,
+    ) -> Result<Event, EventError> {
         let named = after.or(before).ok_or(EventError::NoState)?;
         let target = named.resource_target().unwrap_or_default();
         let mut event = Event::new(action, T::resource_type(), &target);
@@ -91,7 +95,8 @@ impl Event {
 /// Names of the secret fields whose values differ; on a missing side a field counts as the zero of its type.
 fn changed_secrets(old: Option<&[AuditField]>, new: Option<&[AuditField]>) -> Vec<&'static str> {
     let value = |side: Option<&[AuditField]>, name: &str| {
-        side.and_then(|fields| fields.iter().find(|field| field.name == name)).map(|field| field.value.clone())
+        side.and_then(|fields| fields.iter().find(|field| field.name == name))
+            .map(|field| field.value.clone())
     };
     let names = new.or(old).into_iter().flatten().filter(|field| field.policy == Policy::Secret);
     names

@@ -110,7 +110,9 @@ pub enum SetupError {
     #[error(transparent)]
     Forbidden(#[from] ForbiddenError),
     /// A name has no letters, too many, or odd ones.
-    #[error("`{name}` cannot be a name: 1 to {USERNAME_BYTES_MAX} letters, digits or `.`, `_`, `-`, `@`, `+`, `:`, `/`")]
+    #[error(
+        "`{name}` cannot be a name: 1 to {USERNAME_BYTES_MAX} letters, digits or `.`, `_`, `-`, `@`, `+`, `:`, `/`"
+    )]
     BadName {
         /// The name.
         name: String,
@@ -199,7 +201,8 @@ impl Engine {
     pub fn log_in(&self, login: &str, password: &str, origin: &Origin) -> Result<SecretText, LoginError> {
         let person = self.store.person_by_login(login).map_err(EngineError::from)?;
         let usable = password.len() <= PASSWORD_BYTES_MAX;
-        let matches = usable && password::verify(password, person.as_ref().map(|person| person.password_hash.as_str()));
+        let matches =
+            usable && password::verify(password, person.as_ref().map(|person| person.password_hash.as_str()));
         let attempted: String = login.chars().take(USERNAME_BYTES_MAX).collect();
         let event = |target: &str| OwnEvent::new("login", "person", target).origin(origin);
         match person.filter(|_| matches) {
@@ -229,10 +232,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if the database does not answer.
-    pub fn log_out(&self, principal: &Principal, session_secret: &str, origin: &Origin) -> Result<(), EngineError> {
+    pub fn log_out(
+        &self,
+        principal: &Principal,
+        session_secret: &str,
+        origin: &Origin,
+    ) -> Result<(), EngineError> {
         self.store.end_session(&hash(session_secret))?;
         if let Some(person) = principal.person() {
-            let event = OwnEvent::new("logout", "person", &person.username).resource_id(&person.id.0).origin(origin);
+            let event =
+                OwnEvent::new("logout", "person", &person.username).resource_id(&person.id.0).origin(origin);
             self.record_own(principal, event);
         }
         Ok(())
@@ -319,7 +328,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`SetupError`] if the caller may not, the name cannot be taken, or the owner is not known.
-    pub fn create_token(&self, principal: &Principal, token: &NewToken<'_>) -> Result<SecretText, SetupError> {
+    pub fn create_token(
+        &self,
+        principal: &Principal,
+        token: &NewToken<'_>,
+    ) -> Result<SecretText, SetupError> {
         principal.may_manage()?;
         check_name(token.name)?;
         let owner = match token.owner {
@@ -344,7 +357,8 @@ impl Engine {
         };
         self.store.add_token(&stored)?;
         let owner_name = owner.map(|owner| owner.username).unwrap_or_default();
-        let after = json!({"id": stored.id.0, "name": stored.name, "kind": stored.kind.name(), "owner": owner_name});
+        let after =
+            json!({"id": stored.id.0, "name": stored.name, "kind": stored.kind.name(), "owner": owner_name});
         let event = OwnEvent::new("create", "token", &stored.name).resource_id(&stored.id.0).after(after);
         self.record_own(principal, event);
         Ok(secret)

@@ -41,12 +41,15 @@ impl Engine {
         let mut rows: Vec<TailRow> = Vec::new();
         let mut results = Vec::with_capacity(hits.len());
         for hit in hits {
-            let holds = |row: &TailRow| (row.first_seq()..row.first_seq() + u64::from(row.count())).contains(&hit.seq);
+            let holds = |row: &TailRow| {
+                (row.first_seq()..row.first_seq() + u64::from(row.count())).contains(&hit.seq)
+            };
             let at = match rows.iter().position(holds) {
                 Some(at) => at,
                 None => {
-                    let missing =
-                        || StoreError::Damaged { what: format!("seq {} is indexed but not in the tail", hit.seq) };
+                    let missing = || StoreError::Damaged {
+                        what: format!("seq {} is indexed but not in the tail", hit.seq),
+                    };
                     rows.push(self.store.row_of(hit.seq)?.ok_or_else(missing)?);
                     rows.len() - 1
                 }
@@ -107,12 +110,19 @@ impl Engine {
 
     /// A later successful delete is in the log: of the resource itself, or of the one it goes with, as a build goes with
     /// its workspace.
-    fn is_deleted(&self, registry: &Registry, event: &StoredEvent<'_>, seq: u64) -> Result<bool, EngineError> {
+    fn is_deleted(
+        &self,
+        registry: &Registry,
+        event: &StoredEvent<'_>,
+        seq: u64,
+    ) -> Result<bool, EngineError> {
         let kind = event.body.resource_type.as_str();
         let own = || Some((kind, event.body.resource_id.as_str().to_owned()));
         let watched = match registry.resource(kind).map(ResourceType::deletion) {
             None | Some(Deletion::Own) => own(),
-            Some(Deletion::With(with)) => event.additional(&with.additional_field).map(|id| (with.kind.as_str(), id)),
+            Some(Deletion::With(with)) => {
+                event.additional(&with.additional_field).map(|id| (with.kind.as_str(), id))
+            }
             Some(Deletion::Unknown) => None,
         };
         let Some((kind, id)) = watched.filter(|(_, id)| !id.is_empty()) else { return Ok(false) };

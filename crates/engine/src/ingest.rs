@@ -203,7 +203,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`IngestError`]; nothing was taken then.
-    pub fn append(&self, principal: &Principal, body: &[u8], partial: PartialBatch) -> Result<Pending, IngestError> {
+    pub fn append(
+        &self,
+        principal: &Principal,
+        body: &[u8],
+        partial: PartialBatch,
+    ) -> Result<Pending, IngestError> {
         principal.may_ingest()?;
         if body.len() > BODY_BYTES_MAX {
             return Err(IngestError::BodyTooLarge { bytes: body.len() });
@@ -227,7 +232,11 @@ impl Engine {
         let received = self.now();
         let mut batch = CheckedBatch::default();
         for (index, text) in texts.iter().enumerate() {
-            let read = if text.len() > EVENT_BYTES_MAX { Err(too_large(index, text.len())) } else { read_event(text) };
+            let read = if text.len() > EVENT_BYTES_MAX {
+                Err(too_large(index, text.len()))
+            } else {
+                read_event(text)
+            };
             let prepared = match read {
                 Ok(event) => self.prepare_event(event, index, &rules, received),
                 Err(mut fault) => {
@@ -319,7 +328,8 @@ fn split(body: &[u8]) -> Result<Vec<&str>, IngestError> {
         let gap = &text[end_before..end - value.get().len()];
         if !events.is_empty() && !gap.contains('\n') {
             let (line, column) = place(&body[..end - value.get().len()]);
-            let detail = "a second value on one line; put events into an array or on lines of their own".to_owned();
+            let detail =
+                "a second value on one line; put events into an array or on lines of their own".to_owned();
             return Err(IngestError::Syntax(SyntaxFault { line, column, detail }));
         }
         events.push(value.get());

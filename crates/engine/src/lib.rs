@@ -88,7 +88,8 @@ impl Engine {
 
     fn with_store(store: Store, options: Options) -> Result<Engine, EngineError> {
         let store = Arc::new(store);
-        let registry = SharedRegistry::new(Registry::built_in(), &options.registry_documents, options.allow_unknown)?;
+        let registry =
+            SharedRegistry::new(Registry::built_in(), &options.registry_documents, options.allow_unknown)?;
         registry.refresh(&store)?;
         let log = Log::open(Arc::clone(&store))?;
         Ok(Engine { store, log, registry, options })

@@ -208,7 +208,8 @@ impl Index {
     }
 
     fn search(&self, filter: &Filter, page: &Page) -> Found {
-        let segments: Vec<&dyn Segment> = self.segments.iter().map(|segment| segment as &dyn Segment).collect();
+        let segments: Vec<&dyn Segment> =
+            self.segments.iter().map(|segment| segment as &dyn Segment).collect();
         annals_segment::search(&segments, filter, page)
     }
 
@@ -367,8 +368,9 @@ impl<'g> Placement<'g> {
         let id = event.prepared.id;
         if event.prepared.has_own_id {
             if let Some(at) = self.new_ids.get(&id) {
-                let (earlier, _) = Record::decode(&self.new[*at].record.bytes)
-                    .map_err(|error| StoreError::Damaged { what: format!("a record just encoded: {error}") })?;
+                let (earlier, _) = Record::decode(&self.new[*at].record.bytes).map_err(|error| {
+                    StoreError::Damaged { what: format!("a record just encoded: {error}") }
+                })?;
                 let same = event.prepared.is_same_as(&earlier);
                 let seq = self.first_seq + *at as u64;
                 return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });

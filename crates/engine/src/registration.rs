@@ -62,7 +62,10 @@ impl SharedRegistry {
         let mut version = current.version;
         for document in documents {
             registry.extend(&document.document, Authority::Application).map_err(|errors| {
-                EngineError::Registry { name: format!("version {}", document.version), message: errors.to_string() }
+                EngineError::Registry {
+                    name: format!("version {}", document.version),
+                    message: errors.to_string(),
+                }
             })?;
             version = document.version;
         }

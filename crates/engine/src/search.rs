@@ -114,8 +114,11 @@ impl Engine {
         let notes = query.notes().iter().map(ToString::to_string).collect();
         let filter = principal.sight().and(query.into_filter());
         self.log.refresh()?;
-        let page =
-            Page { limit: request.limit, offset: request.offset, after: request.after.map(|cursor| cursor.hit) };
+        let page = Page {
+            limit: request.limit,
+            offset: request.offset,
+            after: request.after.map(|cursor| cursor.hit),
+        };
         let found = self.log.search(&filter, &page);
         let is_last = found.hits.len() < request.limit;
         let next = found.hits.last().filter(|_| !is_last).map(|hit| Cursor { hit: *hit });

@@ -196,7 +196,10 @@ impl MemorySegment {
                     Key::RequestId => self.request_ids.present().clone(),
                     Key::Id => self.ids.present().clone(),
                     Key::StatusCode => self.statuses.present().clone(),
-                    key => self.dictionary(key).map(|dictionary| dictionary.present().clone()).unwrap_or_default(),
+                    key => self
+                        .dictionary(key)
+                        .map(|dictionary| dictionary.present().clone())
+                        .unwrap_or_default(),
                 }
             }
         }

@@ -34,8 +34,14 @@ pub(crate) async fn show_start() -> Redirect {
 }
 
 /// What stands in the query of an address as it is, so that addresses stay readable.
-const PLAIN_IN_QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b',').remove(b'/');
+const PLAIN_IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b',')
+    .remove(b'/');
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PLAIN_IN_QUERY).to_string()

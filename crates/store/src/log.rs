@@ -102,7 +102,8 @@ impl Append<'_> {
     pub fn commit(self, records: &[&NewRecord]) -> Result<Head, StoreError> {
         let Append { transaction, head, log_id, tree } = self;
         // Taken out, so that a failure below leaves no tree that ran ahead of the head.
-        let kept = tree.take().filter(|tree| tree.frontier.size() == head.size && tree.frontier.root() == head.root);
+        let kept =
+            tree.take().filter(|tree| tree.frontier.size() == head.size && tree.frontier.root() == head.root);
         let mut new = match kept {
             Some(tree) => tree,
             None => read_tree(&transaction, &head, log_id)?,
@@ -124,7 +125,8 @@ impl Append<'_> {
                     delete.execute(params![resource_type, resource_id, signed(seq)?])?;
                 }
                 if row.is_full() {
-                    let (first_seq, count, bytes) = std::mem::replace(&mut row, RowBuilder::new(seq + 1)).finish();
+                    let (first_seq, count, bytes) =
+                        std::mem::replace(&mut row, RowBuilder::new(seq + 1)).finish();
                     insert.execute(params![signed(first_seq)?, count, bytes])?;
                 }
             }
@@ -229,7 +231,11 @@ impl Store {
             return Err(failure);
         }
         if frontier.size() != head.size || frontier.root() != head.root {
-            let what = format!("the tail has {} events and another root than the head of {}", frontier.size(), head.size);
+            let what = format!(
+                "the tail has {} events and another root than the head of {}",
+                frontier.size(),
+                head.size
+            );
             return Err(StoreError::Damaged { what });
         }
         for tile in tiles {
@@ -245,13 +251,15 @@ impl Store {
 fn read_head(connection: &Connection) -> Result<Head, StoreError> {
     let mut select = connection.prepare_cached("SELECT size, root FROM head WHERE id = 1")?;
     let (size, root): (i64, Vec<u8>) = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let root = root.try_into().map_err(|_| StoreError::Damaged { what: "the root has not 32 bytes".to_owned() })?;
+    let root =
+        root.try_into().map_err(|_| StoreError::Damaged { what: "the root has not 32 bytes".to_owned() })?;
     Ok(Head { size: unsigned(size, "head.size")?, root: Hash::from_bytes(root) })
 }
 
 fn read_row(connection: &Connection, seq: u64) -> Result<Option<TailRow>, StoreError> {
-    let mut select = connection
-        .prepare_cached("SELECT first_seq, batch FROM tail WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1")?;
+    let mut select = connection.prepare_cached(
+        "SELECT first_seq, batch FROM tail WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+    )?;
     let found: Option<(i64, Vec<u8>)> =
         select.query_row([signed(seq)?], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((first_seq, batch)) = found else { return Ok(None) };
@@ -259,7 +267,11 @@ fn read_row(connection: &Connection, seq: u64) -> Result<Option<TailRow>, StoreE
     Ok(Some(row).filter(|row| seq < row.first_seq() + u64::from(row.count())))
 }
 
-fn read_tail(connection: &Connection, from_seq: u64, mut each: impl FnMut(TailRow)) -> Result<(), StoreError> {
+fn read_tail(
+    connection: &Connection,
+    from_seq: u64,
+    mut each: impl FnMut(TailRow),
+) -> Result<(), StoreError> {
     let mut select = connection
         .prepare_cached("SELECT first_seq, batch FROM tail WHERE first_seq + event_count > ?1 AND first_seq >= ?2 ORDER BY first_seq")?;
     // Rows never cross a multiple of ROW_EVENTS, so the row of `from_seq` begins at most that far before it: this lets
@@ -284,11 +296,14 @@ fn open_row(first_seq: i64, batch: Vec<u8>) -> Result<TailRow, StoreError> {
 
 /// Reads frontier and open tiles for a head that another process, or an earlier run, left.
 fn read_tree(connection: &Connection, head: &Head, log_id: LogId) -> Result<Tree, StoreError> {
-    let bytes: Vec<u8> = connection.query_row("SELECT frontier FROM head WHERE id = 1", [], |row| row.get(0))?;
+    let bytes: Vec<u8> =
+        connection.query_row("SELECT frontier FROM head WHERE id = 1", [], |row| row.get(0))?;
     let frontier = Frontier::from_bytes(head.size, &bytes)
         .map_err(|error| StoreError::Damaged { what: error.to_string() })?;
     if frontier.root() != head.root {
-        return Err(StoreError::Damaged { what: "the frontier and the root of the head disagree".to_owned() });
+        return Err(StoreError::Damaged {
+            what: "the frontier and the root of the head disagree".to_owned(),
+        });
     }
     let tiles = TileBuilder::resume(head.size, |level, index, count| {
         if level == 0 {
@@ -298,7 +313,8 @@ fn read_tree(connection: &Connection, head: &Head, log_id: LogId) -> Result<Tree
         (first..first + count as u64)
             .map(|below| {
                 let bytes = read_tile(connection, level - 1, below)?;
-                let hashes: Vec<Hash> = bytes.as_chunks().0.iter().map(|hash| Hash::from_bytes(*hash)).collect();
+                let hashes: Vec<Hash> =
+                    bytes.as_chunks().0.iter().map(|hash| Hash::from_bytes(*hash)).collect();
                 Ok(perfect_root(&hashes))
             })
             .collect()
@@ -329,12 +345,15 @@ fn open_leaves(
     match failure {
         Some(failure) => Err(failure),
         None if leaves.len() == count => Ok(leaves),
-        None => Err(StoreError::Damaged { what: format!("{} of {count} events after seq {first}", leaves.len()) }),
+        None => {
+            Err(StoreError::Damaged { what: format!("{} of {count} events after seq {first}", leaves.len()) })
+        }
     }
 }
 
 fn read_tile(connection: &Connection, level: u8, index: u64) -> Result<Vec<u8>, StoreError> {
-    let mut select = connection.prepare_cached("SELECT hashes FROM tile WHERE level = ? AND tile_index = ?")?;
+    let mut select =
+        connection.prepare_cached("SELECT hashes FROM tile WHERE level = ? AND tile_index = ?")?;
     let hashes: Option<Vec<u8>> =
         select.query_row(params![level, signed(index)?], |row| row.get(0)).optional()?;
     let length = TILE_HASHES * annals_tlog::HASH_BYTES;
@@ -351,4 +370,3 @@ pub(crate) fn signed(number: u64) -> Result<i64, StoreError> {
 fn unsigned(number: i64, column: &str) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Damaged { what: format!("{column} is {number}") })
 }
-

@@ -198,7 +198,8 @@ fn check_format(connection: &Connection, file: &Path) -> Result<(), StoreError> 
 fn create_schema(file: &Path, log_id: LogId, now: Time) -> Result<(), StoreError> {
     let mut connection = Connection::open(file)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    connection
+        .execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
@@ -216,8 +217,11 @@ fn create_schema(file: &Path, log_id: LogId, now: Time) -> Result<(), StoreError
 }
 
 fn read_log_id(connection: &Connection) -> Result<LogId, StoreError> {
-    let bytes: Vec<u8> = connection.query_row("SELECT log_id FROM head WHERE id = 1", [], |row| row.get(0))?;
-    let bytes = bytes.try_into().map_err(|_| StoreError::Damaged { what: "the log id has not 16 bytes".to_owned() })?;
+    let bytes: Vec<u8> =
+        connection.query_row("SELECT log_id FROM head WHERE id = 1", [], |row| row.get(0))?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| StoreError::Damaged { what: "the log id has not 16 bytes".to_owned() })?;
     Ok(LogId::from_bytes(bytes))
 }
 

@@ -107,7 +107,8 @@ impl Store {
     /// [`StoreError`] if the table cannot be read.
     pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
         self.with(|connection| {
-            let sql = format!("SELECT {COLUMNS} FROM token WHERE revoked_us IS NULL ORDER BY created_us DESC, id");
+            let sql =
+                format!("SELECT {COLUMNS} FROM token WHERE revoked_us IS NULL ORDER BY created_us DESC, id");
             let mut select = connection.prepare(&sql)?;
             let tokens = select.query_map([], token)?.collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(tokens.into_iter().flatten().collect())

@@ -44,7 +44,7 @@ impl TileBuilder {
         let mut level = 0u8;
         while hashes_of_level > 0 {
             let index = hashes_of_level / TILE_HASHES as u64;
-            let count = (hashes_of_level % TILE_HASHES as u64) as usize;
+            let count = usize::try_from(hashes_of_level % TILE_HASHES as u64).expect("a remainder under 256");
             levels.push((index, if count == 0 { Vec::new() } else { partial_hashes(level, index, count)? }));
             hashes_of_level = index;
             level += 1;

@@ -1,7 +1,11 @@
 //! Integration tests of the binary.
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::print_stderr, reason = "a test fails by panicking")]
+
 mod commands;
 mod crash;
+mod import;
+mod same_answer;
 mod support;
 
 #[test]

@@ -67,7 +67,12 @@ async fn a_struct_is_registered_changed_and_found() {
     assert_eq!((&reply["accepted"], &reply["warnings"]), (&json!(4), &json!([])));
 
     let diffs = tokio::task::block_in_place(|| {
-        let request = SearchRequest { query: "resource_type:invoice resource_id:17", limit: 10, offset: 0, after: None };
+        let request = SearchRequest {
+            query: "resource_type:invoice resource_id:17",
+            limit: 10,
+            offset: 0,
+            after: None,
+        };
         let results = engine.search(&Principal::operator(), &request, |found| {
             Ok(serde_json::to_value(found.into_audit_log()?.diff).unwrap())
         });
@@ -91,5 +96,7 @@ async fn wrong_addresses_and_absent_servers_are_said() {
     assert!(matches!(Client::new("http://127.0.0.1:1", "a\nb"), Err(ClientError::BadToken)));
     let client = Client::new("http://127.0.0.1:1", "t").unwrap();
     assert!(matches!(client.resources().await, Err(ClientError::Unreachable { .. })));
-    assert!(!format!("{:?}", Client::new("http://127.0.0.1:1", "secret-token").unwrap()).contains("secret-token"));
+    assert!(
+        !format!("{:?}", Client::new("http://127.0.0.1:1", "secret-token").unwrap()).contains("secret-token")
+    );
 }

@@ -59,9 +59,15 @@ fn names_are_unique_and_members_see_nothing() {
     log.engine.add_person(&operator, &person("demo-member", Role::Member)).unwrap();
     let again = log.engine.add_person(&operator, &person("Demo-Member", Role::Auditor));
     assert!(matches!(again, Err(SetupError::UsernameTaken { .. })));
-    assert!(matches!(log.engine.add_person(&operator, &person("a b", Role::Member)), Err(SetupError::BadName { .. })));
+    assert!(matches!(
+        log.engine.add_person(&operator, &person("a b", Role::Member)),
+        Err(SetupError::BadName { .. })
+    ));
     let secret = log.engine.log_in("demo-member", "correct horse battery", &Origin::default()).unwrap();
     let member = log.engine.authenticate(Credential::Session(secret.reveal())).unwrap().unwrap();
     assert!(member.may_read().is_err() && member.may_manage().is_err() && member.may_ingest().is_err());
-    assert!(matches!(log.engine.add_person(&member, &person("x", Role::SiteManager)), Err(SetupError::Forbidden(_))));
+    assert!(matches!(
+        log.engine.add_person(&member, &person("x", Role::SiteManager)),
+        Err(SetupError::Forbidden(_))
+    ));
 }

@@ -31,7 +31,9 @@ fn an_event_comes_back_as_it_was_sent() {
     assert_eq!((&event["source"], &event["source_seq"]), (&json!("coderd-1"), &json!(17)));
     // To the letter, but for the white space between tokens.
     let request = annals_engine::SearchRequest { query: "", limit: 1, offset: 0, after: None };
-    let texts = log.engine.search(&Principal::operator(), &request, |found| Ok(found.event.additional_fields.to_owned()));
+    let texts = log
+        .engine
+        .search(&Principal::operator(), &request, |found| Ok(found.event.additional_fields.to_owned()));
     assert_eq!(texts.unwrap().events, [r#"{"n":1.50,"nested":[-0,"\u00e9"]}"#]);
 }
 
@@ -40,15 +42,43 @@ fn every_key_of_coders_audit_log_is_there() {
     let log = TestLog::new();
     log.append(&template_event("docker", r#""user":{"username":"demo-dev-1"}"#)).unwrap();
     let (_, events) = log.search("");
-    for key in ["id", "request_id", "time", "ip", "user_agent", "resource_type", "resource_id", "resource_target",
-        "resource_icon", "action", "diff", "status_code", "additional_fields", "description", "resource_link",
-        "is_deleted", "organization_id", "user"] {
+    for key in [
+        "id",
+        "request_id",
+        "time",
+        "ip",
+        "user_agent",
+        "resource_type",
+        "resource_id",
+        "resource_target",
+        "resource_icon",
+        "action",
+        "diff",
+        "status_code",
+        "additional_fields",
+        "description",
+        "resource_link",
+        "is_deleted",
+        "organization_id",
+        "user",
+    ] {
         assert!(events[0].get(key).is_some(), "{key}");
     }
     assert!(events[0].get("organization").is_none(), "no organization, no key");
     assert_eq!(events[0]["request_id"], "00000000-0000-0000-0000-000000000000");
-    for key in ["id", "username", "email", "created_at", "updated_at", "last_seen_at", "status", "login_type",
-        "organization_ids", "roles", "has_ai_seat"] {
+    for key in [
+        "id",
+        "username",
+        "email",
+        "created_at",
+        "updated_at",
+        "last_seen_at",
+        "status",
+        "login_type",
+        "organization_ids",
+        "roles",
+        "has_ai_seat",
+    ] {
         assert!(events[0]["user"].get(key).is_some(), "user.{key}");
     }
 }
@@ -71,7 +101,8 @@ fn a_repetition_is_a_duplicate_and_other_content_a_conflict() {
     let partial = partial.wait_blocking().unwrap();
     assert_eq!((partial.accepted, partial.faults.len(), partial.faults[0].index), (1, 1, 1));
 
-    let twice = format!("[{0},{0}]", template_event("twice", r#""id":"0199c0de-0000-7000-8000-000000000002""#));
+    let twice =
+        format!("[{0},{0}]", template_event("twice", r#""id":"0199c0de-0000-7000-8000-000000000002""#));
     let twice = log.append(&twice).unwrap();
     assert_eq!((twice.accepted, twice.duplicates), (1, 1));
     assert_eq!(twice.events[0].seq, twice.events[1].seq);
@@ -87,10 +118,21 @@ fn every_fault_is_named_by_index_and_pointer() {
         r#"{"action":"write","resource_type":"template","user":{"roles":[1]}}"#,
         r#"{"action":"write","resource_type":"template","resource_target":"x","after":{"a":{"b":1,"b":2}},"additional_fields":[1]}"#,
     );
-    let Err(IngestError::Faults { faults, bad_events, .. }) = log.append(&batch) else { panic!("it was taken") };
-    let places: Vec<(usize, &str)> = faults.iter().map(|fault| (fault.index, fault.pointer.as_str())).collect();
-    let expect = [(1, "/time"), (1, "/action"), (1, "/resource_type"), (1, "/ip"), (2, "/user/roles/0"),
-        (3, "/after/a/b"), (3, "/additional_fields"), (4, "")];
+    let Err(IngestError::Faults { faults, bad_events, .. }) = log.append(&batch) else {
+        panic!("it was taken")
+    };
+    let places: Vec<(usize, &str)> =
+        faults.iter().map(|fault| (fault.index, fault.pointer.as_str())).collect();
+    let expect = [
+        (1, "/time"),
+        (1, "/action"),
+        (1, "/resource_type"),
+        (1, "/ip"),
+        (2, "/user/roles/0"),
+        (3, "/after/a/b"),
+        (3, "/additional_fields"),
+        (4, ""),
+    ];
     for place in expect {
         assert!(places.contains(&place), "{place:?} is not in {places:?}");
     }
@@ -115,8 +157,15 @@ fn limits_hold() {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(log.append(&template_event("x", &format!("\"additional_fields\":{{\"d\":{deep}}}"))).is_err());
     assert!(matches!(log.append(&"x".repeat(9 * 1024 * 1024)), Err(IngestError::BodyTooLarge { .. })));
-    for bad in [r#""additional_fields":{"n":1e999}"#, r#""additional_fields":{"s":"\ud800"}"#, r#""resource_icon":"\udc00""#,
-        r#""additional_fields":{"a":1,"a":1}"#, r#""status_code":-1"#, r#""status_code":1000"#, r#""ip":"x""#] {
+    for bad in [
+        r#""additional_fields":{"n":1e999}"#,
+        r#""additional_fields":{"s":"\ud800"}"#,
+        r#""resource_icon":"\udc00""#,
+        r#""additional_fields":{"a":1,"a":1}"#,
+        r#""status_code":-1"#,
+        r#""status_code":1000"#,
+        r#""ip":"x""#,
+    ] {
         assert!(log.append(&template_event("x", bad)).is_err(), "{bad}");
     }
     assert_eq!(log.search("").0, 0);
@@ -125,7 +174,12 @@ fn limits_hold() {
 #[test]
 fn unknown_fields_are_withheld_and_reported() {
     let log = TestLog::new();
-    let reply = log.append(&template_event("docker", r#""before":{"name":"a","new_field":"s3cret-1"},"after":{"name":"b","new_field":"s3cret-2"}"#)).unwrap();
+    let reply = log
+        .append(&template_event(
+            "docker",
+            r#""before":{"name":"a","new_field":"s3cret-1"},"after":{"name":"b","new_field":"s3cret-2"}"#,
+        ))
+        .unwrap();
     assert_eq!(reply.warnings.len(), 1);
     assert!(reply.warnings[0].detail.contains("new_field"));
     let (_, events) = log.search("changed:new_field");
@@ -142,7 +196,8 @@ fn failed_actions_and_logins_have_no_diff() {
     let log = TestLog::new();
     let change = r#""before":{"name":"a"},"after":{"name":"b"}"#;
     log.append(&template_event("x", &format!("{change},\"status_code\":400"))).unwrap();
-    log.append(&format!(r#"{{"action":"login","resource_type":"api_key","resource_target":"x",{change}}}"#)).unwrap();
+    log.append(&format!(r#"{{"action":"login","resource_type":"api_key","resource_target":"x",{change}}}"#))
+        .unwrap();
     let (_, events) = log.search("");
     assert!(events.iter().all(|event| event["diff"] == json!({})));
 }
@@ -154,7 +209,10 @@ fn the_body_of_a_person_is_split_from_the_event() {
         "ip":"192.0.2.1","before":{"email":"old@example.test","status":"active"},"after":{"email":"new@example.test","status":"active"}}"#;
     log.append(user).unwrap();
     let (_, events) = log.search("resource_type:user resource_target:demo-dev-7");
-    assert_eq!(events[0]["diff"]["email"], json!({"old": "old@example.test", "new": "new@example.test", "secret": false}));
+    assert_eq!(
+        events[0]["diff"]["email"],
+        json!({"old": "old@example.test", "new": "new@example.test", "secret": false})
+    );
     assert_eq!(events[0]["resource_target"], "demo-dev-7");
 }
 
@@ -175,7 +233,11 @@ fn two_processes_append_to_one_log() {
     }
     let id = r#""id":"0199c0de-0000-7000-8000-000000000001""#;
     first.append(&template_event("same", id)).unwrap();
-    assert_eq!(append(&second, &template_event("same", id)).unwrap().duplicates, 1, "the other process knows the id");
+    assert_eq!(
+        append(&second, &template_event("same", id)).unwrap().duplicates,
+        1,
+        "the other process knows the id"
+    );
     assert_eq!(second.check().unwrap().size, 41);
 }
 

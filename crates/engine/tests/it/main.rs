@@ -1,5 +1,12 @@
 //! Integration tests of the use cases, over a real database in a temporary directory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
 mod access;
 mod ingest;
 mod registration;

@@ -4,7 +4,8 @@ use annals_engine::{Engine, Principal, RegistrationError};
 
 use crate::support::{TestLog, append, options};
 
-const INVOICE: &str = "[[resource]]\ntype = \"invoice\"\n[resource.fields]\namount = \"track\"\ncard = \"secret\"\n";
+const INVOICE: &str =
+    "[[resource]]\ntype = \"invoice\"\n[resource.fields]\namount = \"track\"\ncard = \"secret\"\n";
 const EVENT: &str = r#"{"action":"write","resource_type":"invoice","resource_target":"17","before":{"amount":1,"card":"a"},"after":{"amount":2,"card":"b"}}"#;
 
 #[test]

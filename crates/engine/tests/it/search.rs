@@ -74,19 +74,28 @@ fn cursors_walk_the_log_while_it_grows() {
 
 #[test]
 fn what_was_deleted_later_says_so_and_has_no_link() {
-    let log = TestLog::with(Options { deployment_url: Some("https://coder.example/".to_owned()), ..options() });
+    let log =
+        TestLog::with(Options { deployment_url: Some("https://coder.example/".to_owned()), ..options() });
     let create = r#"{"action":"create","resource_type":"template","resource_id":"t-1","resource_target":"a b/c","user":{"username":"x"}}"#;
     log.append(create).unwrap();
     let of = |query: &str| log.search(query).1.remove(0);
     let event = of("resource_id:t-1");
-    assert_eq!((&event["is_deleted"], &event["resource_link"]), (&Value::from(false), &Value::from("https://coder.example/templates/a%20b%2Fc")));
-    log.append(r#"{"action":"delete","resource_type":"template","resource_id":"t-1","status_code":500}"#).unwrap();
+    assert_eq!(
+        (&event["is_deleted"], &event["resource_link"]),
+        (&Value::from(false), &Value::from("https://coder.example/templates/a%20b%2Fc"))
+    );
+    log.append(r#"{"action":"delete","resource_type":"template","resource_id":"t-1","status_code":500}"#)
+        .unwrap();
     assert_eq!(of("resource_id:t-1 action:create")["is_deleted"], false, "a failed delete deletes nothing");
     log.append(r#"{"action":"delete","resource_type":"template","resource_id":"t-1"}"#).unwrap();
     let event = of("resource_id:t-1 action:create");
     assert_eq!((&event["is_deleted"], &event["resource_link"]), (&Value::from(true), &Value::from("")));
     log.append(create).unwrap();
-    assert_eq!(log.search("resource_id:t-1 action:create").1[0]["is_deleted"], false, "made anew after the delete");
+    assert_eq!(
+        log.search("resource_id:t-1 action:create").1[0]["is_deleted"],
+        false,
+        "made anew after the delete"
+    );
 }
 
 #[test]

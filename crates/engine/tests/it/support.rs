@@ -1,6 +1,8 @@
 //! A log in a temporary directory, and short ways to fill and ask it.
 
-use annals_engine::{Appended, Clock, Engine, IngestError, Options, PartialBatch, Principal, SearchError, SearchRequest};
+use annals_engine::{
+    Appended, Clock, Engine, IngestError, Options, PartialBatch, Principal, SearchError, SearchRequest,
+};
 use annals_model::time::Time;
 use serde_json::Value;
 use tempfile::TempDir;

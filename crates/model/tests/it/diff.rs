@@ -116,7 +116,9 @@ fn an_unknown_field_is_withheld_and_named() {
 
 #[test]
 fn a_ready_diff_passes_the_same_policy() {
-    let ready = raw(r#"{"a":{"old":1,"new":2},"s":{"old":"x","new":"y"},"i":{"old":1,"new":2},"b":{"Old":null,"New":"z","Secret":false},"p":{"secret":true}}"#);
+    let ready = raw(
+        r#"{"a":{"old":1,"new":2},"s":{"old":"x","new":"y"},"i":{"old":1,"new":2},"b":{"Old":null,"New":"z","Secret":false},"p":{"secret":true}}"#,
+    );
     let resource = resource();
     let diff = from_ready(Some(&resource), &ready).unwrap();
     let mut out = Vec::new();
@@ -141,7 +143,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map("[a-c]", inner, 0..3)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
@@ -188,7 +191,9 @@ proptest! {
 fn published_pairs_of_documents_differ_exactly_where_json_differs() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/json-patch-tests/tests.json");
     let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("skipped published_pairs_of_documents_differ_exactly_where_json_differs: ../shared/data is absent");
+        eprintln!(
+            "skipped published_pairs_of_documents_differ_exactly_where_json_differs: ../shared/data is absent"
+        );
         return;
     };
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();

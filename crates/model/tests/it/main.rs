@@ -1,5 +1,12 @@
 //! The integration tests of the model, one binary with a module per subject.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
 mod derive;
 mod diff;
 mod registry_data;

@@ -37,7 +37,16 @@ const PERSONAL: &str = r#"{"action":"write","resource_type":"user","resource_id"
 #[test]
 fn personal_data_stands_in_openings_only() {
     let event = prepared(PERSONAL);
-    for personal in ["demo-target", "demo-actor", "Demo Actor", "demo-impersonator", "192.0.2.7", "demo-agent", "demo-old", "demo-new"] {
+    for personal in [
+        "demo-target",
+        "demo-actor",
+        "Demo Actor",
+        "demo-impersonator",
+        "192.0.2.7",
+        "demo-agent",
+        "demo-old",
+        "demo-new",
+    ] {
         assert!(!event.body.contains(personal), "{personal} is in {}", event.body);
         assert!(event.groups.iter().any(|(_, value)| value.contains(personal)), "{personal} is nowhere");
     }
@@ -45,9 +54,15 @@ fn personal_data_stands_in_openings_only() {
     let everything = format!("{}{:?}", event.body, event.groups);
     assert!(!everything.contains("demo-hash"), "a secret was kept");
     let back = read_back(&event);
-    assert_eq!(back["diff"]["email"], json!({"old": "demo-old@example.test", "new": "demo-new@example.test", "secret": false}));
+    assert_eq!(
+        back["diff"]["email"],
+        json!({"old": "demo-old@example.test", "new": "demo-new@example.test", "secret": false})
+    );
     assert_eq!(back["diff"]["hashed_password"], json!({"old": "", "new": "", "secret": true}));
-    assert_eq!((&back["user"]["name"], &back["impersonator"]["username"]), (&json!("Demo Actor"), &json!("demo-impersonator")));
+    assert_eq!(
+        (&back["user"]["name"], &back["impersonator"]["username"]),
+        (&json!("Demo Actor"), &json!("demo-impersonator"))
+    );
 }
 
 #[test]
@@ -57,9 +72,12 @@ fn every_group_can_be_erased_and_the_leaf_stays() {
     let salts = salts();
     let whole = event.record(&salts);
     for group in Group::ALL {
-        let Some(at) = whole.openings.iter().position(|opening| opening.path() == group.path()) else { continue };
+        let Some(at) = whole.openings.iter().position(|opening| opening.path() == group.path()) else {
+            continue;
+        };
         let mut erased = whole.clone();
-        erased.openings[at] = Opening::Erased { path: group.path(), commitment: whole.openings[at].commitment() };
+        erased.openings[at] =
+            Opening::Erased { path: group.path(), commitment: whole.openings[at].commitment() };
         assert_eq!(erased.leaf_bytes(log), whole.leaf_bytes(log));
         let stored = StoredEvent::read(&erased).unwrap();
         assert_eq!(stored.erased, [group]);
@@ -71,8 +89,10 @@ fn every_group_can_be_erased_and_the_leaf_stays() {
 
 #[test]
 fn a_build_reason_is_lifted_and_an_automatic_actor_is_the_system() {
-    let event = prepared(r#"{"action":"stop","resource_type":"workspace_build","resource_id":"b","user":{"username":"demo-dev-1"},
-        "additional_fields":{"build_reason":"autostop","automatic_actor":"coder"}}"#);
+    let event = prepared(
+        r#"{"action":"stop","resource_type":"workspace_build","resource_id":"b","user":{"username":"demo-dev-1"},
+        "additional_fields":{"build_reason":"autostop","automatic_actor":"coder"}}"#,
+    );
     let back = read_back(&event);
     assert_eq!((&back["build_reason"], &back["actor_type"]), (&json!("autostop"), &json!("system")));
 }

@@ -1,5 +1,12 @@
 //! Integration tests of search.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
 mod search;
 
 #[test]

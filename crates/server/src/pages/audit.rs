@@ -140,7 +140,8 @@ pub(crate) async fn show_audit(
         let today = format::utc(engine.now()).date();
         let mut found = Found::new(&searched, page, results.count, results.events, today);
         found.notes = results.notes;
-        found.duration_text = if duration_ms < 1.0 { "under 1 ms".to_owned() } else { format!("{duration_ms:.0} ms") };
+        found.duration_text =
+            if duration_ms < 1.0 { "under 1 ms".to_owned() } else { format!("{duration_ms:.0} ms") };
         found.first_run = is_first_run.then_some(server);
         Ok(found)
     })
@@ -258,8 +259,10 @@ fn fix_all(query: &str, errors: &[annals_query::QueryError]) -> Option<String> {
     if errors.len() < 2 {
         return None;
     }
-    let mut fixes: Vec<_> =
-        errors.iter().map(|error| Some((error.span.clone(), error.replacement.as_ref()?))).collect::<Option<_>>()?;
+    let mut fixes: Vec<_> = errors
+        .iter()
+        .map(|error| Some((error.span.clone(), error.replacement.as_ref()?)))
+        .collect::<Option<_>>()?;
     fixes.sort_by_key(|(span, _)| span.start);
     if fixes.windows(2).any(|pair| pair[1].0.start < pair[0].0.end) {
         return None;
@@ -298,7 +301,8 @@ fn resource_menu(registry: &Registry, query: &str) -> Menu {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     for resource in registry.resources() {
         let own = resource.registry.as_str();
-        let heading = CHAPTERS.iter().find(|(name, _)| *name == own).map_or("Registered here", |(_, heading)| heading);
+        let heading =
+            CHAPTERS.iter().find(|(name, _)| *name == own).map_or("Registered here", |(_, heading)| heading);
         match groups.iter_mut().find(|(name, _)| name == heading) {
             Some((_, values)) => values.push(&resource.kind),
             None => groups.push((heading.to_owned(), vec![&resource.kind])),
@@ -347,7 +351,9 @@ mod tests {
 
     #[test]
     fn odd_page_numbers_are_page_one_or_far_away() {
-        for (page, expect) in [("", 1), ("0", 1), ("-1", 1), ("x", 1), ("7", 7), ("18446744073709551615", 4_294_967_295)] {
+        for (page, expect) in
+            [("", 1), ("0", 1), ("-1", 1), ("x", 1), ("7", 7), ("18446744073709551615", 4_294_967_295)]
+        {
             assert_eq!(page_of(&pairs(&[("page", page)])), expect, "{page}");
         }
     }
@@ -367,7 +373,10 @@ mod tests {
     #[test]
     fn messages_become_sentences_with_code() {
         let text = |fragments: Vec<Fragment>| {
-            fragments.into_iter().map(|f| if f.is_code { format!("<{}>", f.text) } else { f.text }).collect::<String>()
+            fragments
+                .into_iter()
+                .map(|f| if f.is_code { format!("<{}>", f.text) } else { f.text })
+                .collect::<String>()
         };
         assert_eq!(text(fragments("`acton` is not a key", true)), "<acton> is not a key.");
         assert_eq!(text(fragments("did you mean `action`?", true)), "Did you mean <action>?");
@@ -382,7 +391,8 @@ mod tests {
             resource_types: vec!["workspace".to_owned()],
             ..Default::default()
         };
-        let context = annals_query::Context { now: jiff::Timestamp::UNIX_EPOCH, me: None, vocabulary: &vocabulary };
+        let context =
+            annals_query::Context { now: jiff::Timestamp::UNIX_EPOCH, me: None, vocabulary: &vocabulary };
         let fixed = |query: &str| fix_all(query, &annals_query::parse(query, &context).unwrap_err().errors);
         assert_eq!(
             fixed("action:craete resource_typ:workspace").as_deref(),

@@ -84,9 +84,13 @@ fn program(user_agent: &str) -> String {
 fn first_word(text: &str) -> String {
     let word = text.split([' ', ',', ';']).find(|word| !word.is_empty()).unwrap_or_default();
     match word.split_once('/') {
-        Some((name, version)) if !name.is_empty() => with_version(name, version, 2),
+        Some((name, version)) if is_name(name) => with_version(name, version, 2),
         _ => word.chars().take(PROGRAM_CHARS_MAX).collect(),
     }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|letter| letter.is_alphanumeric() || "._-+".contains(letter))
 }
 
 /// A name and the first parts of the version that a text begins with, if it begins with one.
@@ -110,7 +114,10 @@ mod tests {
     #[test]
     fn browsers_are_told_apart() {
         const WEBKIT: &str = "AppleWebKit/537.36 (KHTML, like Gecko)";
-        check("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox 145 · Linux");
+        check(
+            "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            "Firefox 145 · Linux",
+        );
         check(
             &format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/142.0.0.0 Safari/537.36"),
             "Chrome 142 · Windows",
@@ -132,7 +139,9 @@ mod tests {
             "Chrome 142 · iOS",
         );
         check(
-            &format!("Mozilla/5.0 (Linux; Android 16; Pixel 9) {WEBKIT} Chrome/142.0.0.0 Mobile Safari/537.36"),
+            &format!(
+                "Mozilla/5.0 (Linux; Android 16; Pixel 9) {WEBKIT} Chrome/142.0.0.0 Mobile Safari/537.36"
+            ),
             "Chrome 142 · Android",
         );
         check(
@@ -158,7 +167,7 @@ mod tests {
         check("", "");
         check("   ", "");
         check("/", "/");
-        check("<script>alert(1)</script>", "<script>alert(1)< script>");
+        check("<script>alert(1)</script>", "<script>alert(1)</script>");
         check("a/b", "a");
         check("Firefox/", "Firefox");
         check("Mozilla/5.0 Firefox/99999999999.1", "Firefox");

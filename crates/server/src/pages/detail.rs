@@ -173,7 +173,12 @@ fn context(event: &StoredEvent<'_>, seq: u64) -> Vec<Entry> {
     push("Type", body.resource_type.as_str(), body.action.as_str(), EntryKind::Text);
     push("Resource", &event.target, "", EntryKind::Text);
     push("Resource id", body.resource_id.as_str(), "", EntryKind::Id);
-    push("Status", &body.status_code.to_string(), annals_model::audit_log::outcome(body.status_code), EntryKind::Text);
+    push(
+        "Status",
+        &body.status_code.to_string(),
+        annals_model::audit_log::outcome(body.status_code),
+        EntryKind::Text,
+    );
     push("Build reason", body.build_reason.as_str(), "", EntryKind::Text);
     push("Event id", &event.id.to_string(), "", EntryKind::Id);
     push("Request id", body.request_id.as_str(), "", EntryKind::Id);

@@ -72,7 +72,8 @@ fn row(change: &FieldChange<'_>, old_erased: bool, new_erased: bool) -> DiffRow 
     let (mut old, mut new) = match (&change.old, &change.new) {
         (Some(old), Some(new)) => both(&field, old, new),
         (old, new) => {
-            let alone = |side: &Option<Cow<'_, str>>| side.as_ref().map_or(Side::Missing, |text| alone(&field, text));
+            let alone =
+                |side: &Option<Cow<'_, str>>| side.as_ref().map_or(Side::Missing, |text| alone(&field, text));
             (alone(old), alone(new))
         }
     };
@@ -120,7 +121,9 @@ fn alone(field: &str, text: &str) -> Side {
     match value(text) {
         Value::Empty => Side::Empty,
         Value::List(items) => list(items, |_| true),
-        Value::Words(text) => Side::Text { runs: vec![Run { text, is_marked: true }], readable: String::new() },
+        Value::Words(text) => {
+            Side::Text { runs: vec![Run { text, is_marked: true }], readable: String::new() }
+        }
         Value::Atom(text) => atom(field, text),
     }
 }
@@ -262,10 +265,15 @@ mod tests {
     fn only_changed_words_are_marked() {
         let old = r#""Containers on the shared build hosts, 2 vCPU""#;
         let new = r#""Containers on the dedicated build hosts, 4 vCPU""#;
-        check("description", Some(old), Some(new), (
-            "Containers on the [shared] build hosts, [2] vCPU",
-            "Containers on the [dedicated] build hosts, [4] vCPU",
-        ));
+        check(
+            "description",
+            Some(old),
+            Some(new),
+            (
+                "Containers on the [shared] build hosts, [2] vCPU",
+                "Containers on the [dedicated] build hosts, [4] vCPU",
+            ),
+        );
         check("name", Some(r#""a""#), Some(r#""b""#), ("[a]", "[b]"));
         check("name", Some(r#""a b c""#), Some(r#""x y c""#), ("[a b] c", "[x y] c"));
     }
@@ -276,7 +284,12 @@ mod tests {
         check("count", Some("28800000000000"), None, ("[28800000000000]", "Missing"));
         check("deprecated", None, Some(r#""soon""#), ("Missing", "[soon]"));
         check("description", Some(r#""""#), Some(r#""x""#), ("Empty", "[x]"));
-        check("acl", Some(r#"["a","b"]"#), Some(r#"["a","c",{"d":1}]"#), ("a|[b] +0", r#"a|[c]|[{"d":1}] +0"#));
+        check(
+            "acl",
+            Some(r#"["a","b"]"#),
+            Some(r#"["a","c",{"d":1}]"#),
+            ("a|[b] +0", r#"a|[c]|[{"d":1}] +0"#),
+        );
         check("acl", Some("[]"), Some(r#"["a"]"#), ("[[]]", "[a] +0"));
         check("quota", Some(r#"{"a":1}"#), Some(r#"{"a":2}"#), ("{\n  \"a\": [1]\n}", "{\n  \"a\": [2]\n}"));
         check("on", Some("true"), Some("false"), ("[true]", "[false]"));

@@ -19,9 +19,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for SmallForm<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<SmallForm<T>, PageError> {
         let (parts, body) = request.into_parts();
-        let bytes = axum::body::to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| PageError::FormUnreadable {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-        })?;
+        let bytes = axum::body::to_bytes(body, FORM_BYTES_MAX)
+            .await
+            .map_err(|_| PageError::FormUnreadable { status: StatusCode::PAYLOAD_TOO_LARGE })?;
         let request = Request::from_parts(parts, Body::from(bytes));
         let form = Form::from_request(request, state).await;
         let Form(fields) = form.map_err(|rejection| PageError::FormUnreadable {

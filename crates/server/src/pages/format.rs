@@ -78,7 +78,12 @@ pub(super) fn nanoseconds(text: &str) -> Option<String> {
     if seconds == 0 {
         return Some(format!("{sign}{milliseconds} ms"));
     }
-    let units = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let units = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
     let shown = units.iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
     let shown: Vec<String> = shown.map(|(count, unit)| format!("{count} {unit}")).collect();
     Some(format!("{sign}{}", shown.join(" ")))
@@ -104,7 +109,10 @@ mod tests {
         assert_eq!(near_day(day, day), "today");
         assert_eq!(near_day(day, day.tomorrow().unwrap()), "yesterday");
         assert_eq!(near_day(day, day.yesterday().unwrap()), "");
-        assert_eq!(long_time(Time::parse("0001-01-01T00:00:00Z").unwrap()), "Monday 1 January 0001, 00:00:00 UTC");
+        assert_eq!(
+            long_time(Time::parse("0001-01-01T00:00:00Z").unwrap()),
+            "Monday 1 January 0001, 00:00:00 UTC"
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(crate) enum PageError {
 impl From<ApiError> for PageError {
     fn from(error: ApiError) -> PageError {
         match error {
-            ApiError::Forbidden(error) | ApiError::Search(SearchError::Forbidden(error)) => PageError::Forbidden(error),
+            ApiError::Forbidden(error) | ApiError::Search(SearchError::Forbidden(error)) => {
+                PageError::Forbidden(error)
+            }
             ApiError::UnknownEvent => PageError::UnknownEvent,
             error => PageError::Failed(error),
         }
@@ -144,8 +146,14 @@ impl IntoResponse for PageError {
             _ => Some(("Back to the log", "/audit")),
         };
         let (status, (title, text, advice)) = self.message();
-        let page =
-            MessagePage { version: VERSION, title: &title, text: &text, advice: &advice, link, offers_sign_out };
+        let page = MessagePage {
+            version: VERSION,
+            title: &title,
+            text: &text,
+            advice: &advice,
+            link,
+            offers_sign_out,
+        };
         render(status, &page)
     }
 }

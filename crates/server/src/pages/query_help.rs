@@ -57,7 +57,11 @@ fn render(markdown: &str) -> Rendered {
                 }
                 let base: String = title
                     .chars()
-                    .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
+                    .map(
+                        |letter| {
+                            if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' }
+                        },
+                    )
                     .collect();
                 let count = anchors.entry(base.clone()).or_default();
                 *count += 1;
@@ -121,7 +125,9 @@ mod tests {
     #[test]
     fn the_reference_has_contents_tables_and_links() {
         let rendered = render(annals_query::REFERENCE);
-        assert!(rendered.contents.iter().any(|(anchor, title)| anchor == "operators" && title == "Operators"));
+        assert!(
+            rendered.contents.iter().any(|(anchor, title)| anchor == "operators" && title == "Operators")
+        );
         assert!(!rendered.body.contains("<h1"));
         assert!(rendered.body.contains("<table>"));
         assert!(rendered.body.contains("href=\"/audit?filter=action:delete\""));
@@ -132,8 +138,14 @@ mod tests {
 
     #[test]
     fn raw_markup_is_escaped() {
-        let rendered = render("# T\n\n## A <b>\n\n<script>alert(1)</script>\n\na <img src=x> b\n\n```query\n\"<i>\"\n```\n");
-        assert!(!rendered.body.contains("<script") && !rendered.body.contains("<img") && !rendered.body.contains("<i>"));
+        let rendered = render(
+            "# T\n\n## A <b>\n\n<script>alert(1)</script>\n\na <img src=x> b\n\n```query\n\"<i>\"\n```\n",
+        );
+        assert!(
+            !rendered.body.contains("<script")
+                && !rendered.body.contains("<img")
+                && !rendered.body.contains("<i>")
+        );
         assert!(rendered.body.contains("&lt;script&gt;"));
     }
 }

@@ -91,7 +91,9 @@ fn word_at(text: &str, start: usize, depth: usize) -> Word {
             _ if head.is_none() && at > body => {
                 let operator = OPERATORS.iter().find(|operator| text[at..].starts_with(**operator));
                 let is_identifier = || {
-                    text[body..at].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
+                    text[body..at]
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
                 };
                 if let Some(operator) = operator.filter(|operator| **operator == ":" || is_identifier()) {
                     head = Some((body..at, at..at + operator.len()));
@@ -113,7 +115,9 @@ fn word_at(text: &str, start: usize, depth: usize) -> Word {
 /// A value as a query writes it: in quotes where it would be read as syntax.
 pub(super) fn term(key: &str, value: &str) -> String {
     let is_plain = !value.is_empty()
-        && value.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | '@' | '/' | '+' | ':'))
+        && value.chars().all(|letter| {
+            letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | '@' | '/' | '+' | ':')
+        })
         && !value.contains("..");
     if is_plain {
         return format!("{key}:{value}");
@@ -129,7 +133,10 @@ pub(super) fn term(key: &str, value: &str) -> String {
 
 /// The words at the top that say `key:value` and are not negated, if nothing there is an alternative.
 fn positive_terms(text: &str, words: &[Word], key: &str) -> Option<Vec<usize>> {
-    if words.iter().any(|word| word.depth == 0 && word.kind == Kind::Syntax && &text[word.span.clone()] == "OR") {
+    if words
+        .iter()
+        .any(|word| word.depth == 0 && word.kind == Kind::Syntax && &text[word.span.clone()] == "OR")
+    {
         return None;
     }
     let follows_not = |at: usize| {
@@ -258,7 +265,8 @@ pub(super) fn paint(text: &str, bad: &[Range<usize>]) -> Vec<Token> {
             Kind::Term { is_negated, key, operator, value } => {
                 let is_date = DATE_KEYS.iter().any(|date| text[key.clone()].eq_ignore_ascii_case(date));
                 let value_class = if is_date { "d" } else { "" };
-                let pieces = [("n", span.start..key.start), ("k", key), ("o", operator), (value_class, value)];
+                let pieces =
+                    [("n", span.start..key.start), ("k", key), ("o", operator), (value_class, value)];
                 Token { class: class(is_negated), parts: parts(text, &pieces, bad) }
             }
         };
@@ -370,8 +378,20 @@ mod tests {
     #[test]
     fn quoted_values_find_what_they_name() {
         let vocabulary = annals_query::Vocabulary::default();
-        let context = annals_query::Context { now: jiff::Timestamp::UNIX_EPOCH, me: None, vocabulary: &vocabulary };
-        for target in ["plain", "two words", "say \"hi\" now", "a,b", "(x)", "<script>\"x'", "1..2", "a*?", "-x", "tail\\"] {
+        let context =
+            annals_query::Context { now: jiff::Timestamp::UNIX_EPOCH, me: None, vocabulary: &vocabulary };
+        for target in [
+            "plain",
+            "two words",
+            "say \"hi\" now",
+            "a,b",
+            "(x)",
+            "<script>\"x'",
+            "1..2",
+            "a*?",
+            "-x",
+            "tail\\",
+        ] {
             let query = annals_query::parse(&term("resource_target", target), &context).unwrap();
             let event = annals_query::Document { resource_target: target, ..Default::default() };
             assert!(annals_query::matches(query.filter(), &event), "{target}");
@@ -393,8 +413,11 @@ mod tests {
                     .into_iter()
                     .map(|span: Range<usize>| span.start.min(text.len())..span.end.min(text.len()))
                     .collect();
-                let painted: String =
-                    paint(text, &bad).iter().flat_map(|token| &token.parts).map(|part| part.text.as_str()).collect();
+                let painted: String = paint(text, &bad)
+                    .iter()
+                    .flat_map(|token| &token.parts)
+                    .map(|part| part.text.as_str())
+                    .collect();
                 assert_eq!(painted, text);
             }
         }
@@ -404,7 +427,8 @@ mod tests {
     fn only_the_bad_part_is_marked() {
         let tokens = paint("acton:create x", &[Range { start: 0, end: 5 }]);
         assert_eq!(tokens[0].class, "tok err");
-        let bad: Vec<_> = tokens[0].parts.iter().filter(|part| part.is_bad).map(|part| part.text.as_str()).collect();
+        let bad: Vec<_> =
+            tokens[0].parts.iter().filter(|part| part.is_bad).map(|part| part.text.as_str()).collect();
         assert_eq!(bad, ["acton"]);
         assert!(tokens[1..].iter().all(|token| token.class.is_empty()));
     }

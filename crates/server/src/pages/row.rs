@@ -143,7 +143,11 @@ impl Actor {
 }
 
 /// Someone's log-in name, or what else is known of them.
-pub(super) fn named(plain: Option<&PlainActor<'_>>, personal: &PersonalActor<'_>, is_erased: bool) -> Option<Actor> {
+pub(super) fn named(
+    plain: Option<&PlainActor<'_>>,
+    personal: &PersonalActor<'_>,
+    is_erased: bool,
+) -> Option<Actor> {
     let id = plain.map_or("", |plain| plain.id.as_str());
     let names = [personal.username.as_str(), personal.name.as_str(), personal.email.as_str()];
     match names.into_iter().find(|name| !name.is_empty()) {
@@ -260,7 +264,8 @@ fn pieces(
 }
 
 fn fields(event: &StoredEvent<'_>) -> String {
-    let names: Vec<&str> = event.changes.iter().take(FIELDS_SHOWN_MAX).map(|change| change.field.as_ref()).collect();
+    let names: Vec<&str> =
+        event.changes.iter().take(FIELDS_SHOWN_MAX).map(|change| change.field.as_ref()).collect();
     let more = event.changes.len() - names.len();
     let names = names.join(", ");
     if more > 0 { format!("{names}, +{more}") } else { names }
@@ -270,7 +275,13 @@ fn fields(event: &StoredEvent<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn check(description: &str, actor: &Actor, impersonator: Option<&Actor>, behalf: Option<&Actor>, expect: &str) {
+    fn check(
+        description: &str,
+        actor: &Actor,
+        impersonator: Option<&Actor>,
+        behalf: Option<&Actor>,
+        expect: &str,
+    ) {
         let pieces = pieces(description, actor, impersonator, behalf);
         let sentence =
             Sentence { pieces, target: "<web>".to_owned(), link: String::new(), is_deleted: false };
@@ -283,9 +294,27 @@ mod tests {
         let other = Actor::Named("demo-admin".to_owned());
         check("{user} updated template {target}", &person, None, None, "demo-ops updated template <web>");
         check("{user} logged in", &Actor::Unauthenticated, None, None, "Unauthenticated user logged in");
-        check("{user} stopped {target}", &Actor::CoderAutomatically, None, None, "Coder automatically stopped <web>");
-        check("{user} opened {target}", &other, Some(&person), None, "demo-ops, acting as demo-admin, opened <web>");
-        check("{user} opened {target}", &person, None, Some(&other), "demo-ops, on behalf of demo-admin, opened <web>");
+        check(
+            "{user} stopped {target}",
+            &Actor::CoderAutomatically,
+            None,
+            None,
+            "Coder automatically stopped <web>",
+        );
+        check(
+            "{user} opened {target}",
+            &other,
+            Some(&person),
+            None,
+            "demo-ops, acting as demo-admin, opened <web>",
+        );
+        check(
+            "{user} opened {target}",
+            &person,
+            None,
+            Some(&other),
+            "demo-ops, on behalf of demo-admin, opened <web>",
+        );
         check("{user} set {odd} to {target}", &person, None, None, "demo-ops set {odd} to <web>");
         check("nobody { did {user}", &person, None, None, "nobody { did demo-ops");
     }

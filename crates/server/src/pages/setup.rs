@@ -107,7 +107,8 @@ pub(crate) async fn set_up(
         Err(SetupError::BadSetupLink) => Err(PageError::BadSetupLink),
         Err(SetupError::Engine(error)) => Err(error.into()),
         Err(error) => {
-            let is_name_wrong = matches!(error, SetupError::BadName { .. } | SetupError::UsernameTaken { .. });
+            let is_name_wrong =
+                matches!(error, SetupError::BadName { .. } | SetupError::UsernameTaken { .. });
             let fault = sentence(&error.to_string());
             html(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage { fault, is_name_wrong, ..page })
         }

@@ -154,6 +154,7 @@ fn setting_sections(registry: &Registry) -> Vec<SettingSection> {
 
 /// A name that an address can point to.
 fn anchor(prefix: &str, name: &str) -> String {
-    let letters = name.chars().map(|letter| if letter.is_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
+    let letters =
+        name.chars().map(|letter| if letter.is_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
     format!("{prefix}-{}", letters.collect::<String>())
 }

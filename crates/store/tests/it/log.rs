@@ -114,8 +114,14 @@ fn tamper(dir: &TempDir, sql: &str) {
 #[test]
 fn damage_is_found_and_named() {
     let cases: [(&str, &str); 6] = [
-        ("UPDATE tail SET batch = CAST(substr(batch, 1, 40) || x'FF' || substr(batch, 42) AS BLOB) WHERE first_seq = 256", "tail row at seq 256"),
-        ("UPDATE tail SET batch = CAST(substr(batch, 1, 100) AS BLOB) WHERE first_seq = 0", "tail row at seq 0"),
+        (
+            "UPDATE tail SET batch = CAST(substr(batch, 1, 40) || x'FF' || substr(batch, 42) AS BLOB) WHERE first_seq = 256",
+            "tail row at seq 256",
+        ),
+        (
+            "UPDATE tail SET batch = CAST(substr(batch, 1, 100) AS BLOB) WHERE first_seq = 0",
+            "tail row at seq 0",
+        ),
         ("DELETE FROM tail WHERE first_seq = 256", "seq 512 stands where 256 is expected"),
         ("DELETE FROM tail WHERE first_seq = 768", "another root than the head"),
         ("UPDATE tile SET hashes = zeroblob(8192) WHERE tile_index = 1", "tile 1 of level 0"),

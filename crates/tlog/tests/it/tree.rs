@@ -1,6 +1,8 @@
 //! The frontier and the tiles against the definition of RFC 6962, and against published vectors.
 
-use annals_tlog::{Frontier, Hash, TILE_HASHES, Tile, TileBuilder, empty_root, leaf_hash, node_hash, perfect_root};
+use annals_tlog::{
+    Frontier, Hash, TILE_HASHES, Tile, TileBuilder, empty_root, leaf_hash, node_hash, perfect_root,
+};
 use proptest::prelude::*;
 
 /// The definition: split at the largest power of two below the size.

@@ -43,7 +43,8 @@ fn hashes_as_published() {
 fn a_reference_tree_has_its_published_nodes() {
     let Some(vectors) = vectors("a_reference_tree_has_its_published_nodes") else { return };
     let tree = &vectors["reference_tree"];
-    let mut row: Vec<Hash> = tree["leaf_inputs"].as_array().unwrap().iter().map(|leaf| leaf_hash(&bytes(leaf))).collect();
+    let mut row: Vec<Hash> =
+        tree["leaf_inputs"].as_array().unwrap().iter().map(|leaf| leaf_hash(&bytes(leaf))).collect();
     for level in tree["node_hashes_by_level"].as_array().unwrap() {
         let published: Vec<String> = level.as_array().unwrap().iter().map(hash_of_three).collect();
         assert_eq!(row.iter().map(Hash::to_string).collect::<Vec<_>>(), published);
@@ -55,7 +56,10 @@ fn a_reference_tree_has_its_published_nodes() {
 fn a_published_log_has_its_roots_at_every_size() {
     let Some(vectors) = vectors("a_published_log_has_its_roots_at_every_size") else { return };
     for log in vectors["logs"].as_array().unwrap() {
-        let (Some(leaves), Some(roots)) = (log["leaves_utf8"].as_array(), log["roots_by_size"].as_array()) else { continue };
+        let (Some(leaves), Some(roots)) = (log["leaves_utf8"].as_array(), log["roots_by_size"].as_array())
+        else {
+            continue;
+        };
         let mut frontier = Frontier::new();
         for (size, root) in roots.iter().enumerate() {
             assert_eq!(frontier.root().to_string(), hash_of_three(root), "size {size}");
