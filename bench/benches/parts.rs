@@ -21,7 +21,8 @@ fn ingest_parts(criterion: &mut Criterion) {
     });
     let prepared = |line: &str| {
         let event = read_event(line).expect("the generator makes events");
-        prepare(event, 0, &rules, Time::EPOCH, EventId::from_bytes([0; 16])).expect("the generator makes good events")
+        prepare(event, 0, &rules, Time::EPOCH, EventId::from_bytes([0; 16]))
+            .expect("the generator makes good events")
     };
     group.bench_function("read, check, diff", |bencher| {
         bencher.iter(|| lines.iter().map(|line| prepared(line).body.len()).sum::<usize>());
@@ -29,7 +30,9 @@ fn ingest_parts(criterion: &mut Criterion) {
     let salts = Salts::from_bytes(&[7; Salts::BYTES]);
     let log = annals_model::id::LogId::from_bytes([1; 16]);
     group.bench_function("read, check, diff, leaf", |bencher| {
-        bencher.iter(|| lines.iter().map(|line| prepared(line).record(&salts).leaf_bytes(log).len()).sum::<usize>());
+        bencher.iter(|| {
+            lines.iter().map(|line| prepared(line).record(&salts).leaf_bytes(log).len()).sum::<usize>()
+        });
     });
     group.finish();
 }
@@ -58,7 +61,9 @@ fn searches(criterion: &mut Criterion) {
     ] {
         group.bench_function(query, |bencher| {
             let request = SearchRequest { query, limit: 25, offset: 0, after: None };
-            bencher.iter(|| engine.search(&operator, &request, |found| Ok(found.added.seq)).expect("a good query").count);
+            bencher.iter(|| {
+                engine.search(&operator, &request, |found| Ok(found.added.seq)).expect("a good query").count
+            });
         });
     }
     group.finish();

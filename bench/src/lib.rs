@@ -70,7 +70,10 @@ impl Generator {
 
     fn uuid_of(kind: u64, n: u64) -> uuid::Uuid {
         let mix = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ kind.wrapping_mul(0xD1B5_4A32_D192_ED03);
-        uuid::Builder::from_u64_pair(mix, mix.rotate_left(29) ^ n).with_version(uuid::Version::Random).into_uuid()
+        {
+            let pair = (u128::from(mix) << 64) | u128::from(mix.rotate_left(29) ^ n);
+            uuid::Builder::from_u128(pair).with_version(uuid::Version::Random).into_uuid()
+        }
     }
 
     /// Appends the next event as one line of JSON.
@@ -214,7 +217,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = annals_engine::Engine::create_or_open(dir.path(), Default::default()).unwrap();
         let operator = annals_engine::Principal::operator();
-        let pending = engine.append(&operator, batch.as_bytes(), annals_engine::PartialBatch::Refuse).unwrap();
+        let pending =
+            engine.append(&operator, batch.as_bytes(), annals_engine::PartialBatch::Refuse).unwrap();
         assert_eq!(pending.wait_blocking().unwrap().accepted, 500);
     }
 }

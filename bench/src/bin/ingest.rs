@@ -56,7 +56,7 @@ async fn run(binary: &str, batch: usize, connections: usize, total: usize) -> an
     let mut lines = BufReader::new(server.stdout.take().context("a pipe")?).lines();
     let first = lines.next_line().await?.context("the server prints its address")?;
     let url = first.split_whitespace().find(|word| word.starts_with("http://")).context("an address")?;
-    let url = url.replace("/audit", "/api/v2/audit/events");
+    let url = format!("{}/api/v2/audit/events", url.split("/audit").next().context("an address")?);
 
     let mut generator = Generator::new(1);
     let bodies: Arc<Vec<String>> = Arc::new((0..total / batch).map(|_| generator.batch(batch)).collect());

@@ -222,7 +222,7 @@ impl Engine {
             }
             None => {
                 let target = if attempted.trim().is_empty() { "(no name)" } else { attempted.as_str() };
-                self.record_own(&Principal::system(), event(target).status(401));
+                self.record_own(&Principal::system(), event(target).status(401).by_nobody());
                 Err(LoginError::Mismatch)
             }
         }
@@ -356,9 +356,8 @@ impl Engine {
             created,
         };
         self.store.add_token(&stored)?;
-        let owner_name = owner.map(|owner| owner.username).unwrap_or_default();
-        let after =
-            json!({"id": stored.id.0, "name": stored.name, "kind": stored.kind.name(), "owner": owner_name});
+        let owner_id = owner.map(|owner| owner.id.0).unwrap_or_default();
+        let after = json!({"id": stored.id.0, "name": stored.name, "scope": stored.kind.name(), "owner_id": owner_id});
         let event = OwnEvent::new("create", "token", &stored.name).resource_id(&stored.id.0).after(after);
         self.record_own(principal, event);
         Ok(secret)
@@ -385,7 +384,7 @@ impl Engine {
         if !self.store.revoke_token(id, self.now())? {
             return Err(unknown());
         }
-        let before = json!({"id": token.id.0, "name": token.name, "kind": token.kind.name()});
+        let before = json!({"id": token.id.0, "name": token.name, "scope": token.kind.name()});
         let event = OwnEvent::new("delete", "token", &token.name).resource_id(&token.id.0).before(before);
         self.record_own(principal, event);
         Ok(())
@@ -395,7 +394,7 @@ impl Engine {
 fn person_event(action: &str, person: &Person) -> OwnEvent {
     let after = json!({
         "id": person.id.0, "username": person.username, "email": person.email, "name": person.name,
-        "role": person.role.name(),
+        "roles": [person.role.name()],
     });
     OwnEvent::new(action, "person", &person.username).resource_id(&person.id.0).after(after)
 }

@@ -68,6 +68,13 @@ impl OwnEvent {
         self
     }
 
+    /// Nobody known acted: a log-in that failed.
+    #[must_use]
+    pub fn by_nobody(mut self) -> OwnEvent {
+        self.set("actor_type", "anonymous");
+        self
+    }
+
     /// Anything else worth keeping.
     #[must_use]
     pub fn additional(mut self, name: &str, value: impl Into<Value>) -> OwnEvent {
@@ -87,6 +94,7 @@ impl OwnEvent {
                 self.set("actor_type", "service");
                 self.set("user", json!({"id": token.id.0, "username": token.name}));
             }
+            (None, None) if self.members.contains_key("actor_type") => {}
             (None, None) if principal.is_system() => self.set("actor_type", "system"),
             (None, None) => {
                 self.set("actor_type", "service");
@@ -109,8 +117,11 @@ impl Engine {
         let text = event.into_json(principal);
         let result =
             self.append_texts(&[&text], PartialBatch::Refuse).and_then(crate::ingest::Pending::wait_blocking);
-        if let Err(cause) = result {
-            error!(error = %cause, "an operation of annals could not be recorded");
+        match result {
+            Ok(appended) => {
+                debug_assert!(appended.warnings.is_empty(), "our own types have a policy: {:?}", appended.warnings);
+            }
+            Err(cause) => error!(error = %cause, "an operation of annals could not be recorded"),
         }
     }
 }

@@ -47,7 +47,7 @@ fn sessions_begin_end_and_expire() {
     micros.fetch_add(13 * 3_600_000_000, Ordering::Relaxed);
     assert!(who(second.reveal()).is_none(), "a session lasts 12 hours");
 
-    assert_eq!(log.search("action:login outcome:denied").0, 2, "also of unknown names");
+    assert_eq!(log.search("action:login outcome:denied actor_type:anonymous").0, 2, "also of unknown names");
     assert_eq!(log.search("action:login outcome:success username:demo-auditor").0, 2);
     assert_eq!(log.search("action:logout").0, 1);
 }

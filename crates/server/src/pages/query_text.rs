@@ -408,10 +408,10 @@ mod tests {
             "ü:ß -ü ) ( \t x",
             ":: -- - == a!=b",
         ] {
-            for bad in [vec![], vec![0..12], vec![1..3, 2..20], vec![5..5]] {
+            for bad in [&[][..], &[(0, 12)], &[(1, 3), (2, 20)], &[(5, 5)]] {
                 let bad: Vec<_> = bad
-                    .into_iter()
-                    .map(|span: Range<usize>| span.start.min(text.len())..span.end.min(text.len()))
+                    .iter()
+                    .map(|(start, end): &(usize, usize)| (*start).min(text.len())..(*end).min(text.len()))
                     .collect();
                 let painted: String = paint(text, &bad)
                     .iter()
