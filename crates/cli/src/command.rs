@@ -29,7 +29,9 @@ pub(crate) fn open_for_import(target: &TargetArgs) -> anyhow::Result<Target> {
 pub(crate) fn read_policies(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     files
         .iter()
-        .map(|file| std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display())))
+        .map(|file| {
+            std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))
+        })
         .collect()
 }
 

@@ -61,7 +61,9 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).map(|()| output::GOOD),
         Command::Serve(args) => command::serve::run(args, &target).map(|()| output::GOOD),
         Command::Search(args) => command::search::run(args, &target, json),
-        Command::Import(args) => command::open_for_import(&target).and_then(|target| import::run(args, &target, json)),
+        Command::Import(args) => {
+            command::open_for_import(&target).and_then(|target| import::run(args, &target, json))
+        }
         Command::Query(args) => command::query::run(args, &target, json),
         Command::Diff(args) => command::diff::run(args, json).map(|()| output::GOOD),
         Command::Resources(args) => command::resources::run(args, &target, json).map(|()| output::GOOD),

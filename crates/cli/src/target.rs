@@ -46,7 +46,8 @@ impl TargetArgs {
     pub(crate) fn open(&self, options: Options) -> anyhow::Result<Target> {
         match (&self.server, &self.data) {
             (Some(url), None) => {
-                let token = self.token.as_deref().context("a server needs a token: --token or ANNALS_TOKEN")?;
+                let token =
+                    self.token.as_deref().context("a server needs a token: --token or ANNALS_TOKEN")?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 Ok(Target::Remote(Client::new(url, token)?, runtime))
             }
@@ -70,7 +71,11 @@ pub(crate) fn open_or_create_engine(dir: &Path, options: Options) -> anyhow::Res
 /// Opens an existing embedded log.
 pub(crate) fn open_engine(dir: &Path, options: Options) -> anyhow::Result<Engine> {
     Engine::open(dir, options).with_context(|| {
-        format!("cannot open the log in `{}`; `annals serve --data {}` creates one", dir.display(), dir.display())
+        format!(
+            "cannot open the log in `{}`; `annals serve --data {}` creates one",
+            dir.display(),
+            dir.display()
+        )
     })
 }
 
@@ -84,7 +89,9 @@ impl Target {
                     Ok(serde_json::to_value(found.into_audit_log()?))
                 })?;
                 let events = results.events.into_iter().collect::<Result<Vec<_>, _>>()?;
-                Ok(json!({"audit_logs": events, "count": results.count, "count_cap": 0, "notes": results.notes}))
+                Ok(
+                    json!({"audit_logs": events, "count": results.count, "count_cap": 0, "notes": results.notes}),
+                )
             }
             Target::Remote(client, runtime) => Ok(runtime.block_on(client.search(query, limit, offset))?),
         }
@@ -115,7 +122,9 @@ impl Target {
     /// Registers resource types and actions (TOML) and returns the reply of `PUT /api/v2/audit/resources`.
     pub(crate) fn register(&self, document: &str) -> anyhow::Result<Value> {
         match self {
-            Target::Local(engine) => Ok(serde_json::to_value(engine.register(&Principal::operator(), document)?)?),
+            Target::Local(engine) => {
+                Ok(serde_json::to_value(engine.register(&Principal::operator(), document)?)?)
+            }
             Target::Remote(client, runtime) => Ok(runtime.block_on(client.register(document))?),
         }
     }

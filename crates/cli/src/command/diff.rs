@@ -13,12 +13,14 @@ use crate::output;
 
 /// Print what changed between two states of a resource, under the policy of its type.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A side is absent if its file is empty, holds `null`, or is not given: a creation has no BEFORE, a deletion
+#[command(
+    after_help = "A side is absent if its file is empty, holds `null`, or is not given: a creation has no BEFORE, a deletion
 no AFTER. `-` is standard input.
 
 Examples:
   annals diff --resource template before.json after.json
-  echo null | annals diff --resource template - after.json")]
+  echo null | annals diff --resource template - after.json"
+)]
 pub(crate) struct DiffArgs {
     /// Type of the resource, such as template
     #[arg(long, value_name = "TYPE")]
@@ -35,10 +37,12 @@ pub(crate) struct DiffArgs {
 pub(crate) fn run(args: &DiffArgs, json: bool) -> anyhow::Result<()> {
     let registry = registry_with(&args.policy)?;
     let resource = registry.resource(&args.resource).with_context(|| {
-        let nearest = registry.nearest_resource(&args.resource).map(|near| format!("; did you mean `{near}`?"));
+        let nearest =
+            registry.nearest_resource(&args.resource).map(|near| format!("; did you mean `{near}`?"));
         format!("unknown resource type `{}`{}", args.resource, nearest.unwrap_or_default())
     })?;
-    let both_stdin = args.before.as_os_str() == "-" && args.after.as_ref().is_some_and(|after| after.as_os_str() == "-");
+    let both_stdin =
+        args.before.as_os_str() == "-" && args.after.as_ref().is_some_and(|after| after.as_os_str() == "-");
     anyhow::ensure!(!both_stdin, "only one side can be standard input");
     let before = read_side(Some(&args.before))?;
     let after = read_side(args.after.as_ref())?;
@@ -52,7 +56,10 @@ pub(crate) fn run(args: &DiffArgs, json: bool) -> anyhow::Result<()> {
         print(&diff)?;
     }
     for field in &diff.unclassified {
-        output::note(format_args!("warning: field `{field}` of `{}` has no policy; its value is withheld", args.resource));
+        output::note(format_args!(
+            "warning: field `{field}` of `{}` has no policy; its value is withheld",
+            args.resource
+        ));
     }
     Ok(())
 }
@@ -82,7 +89,8 @@ fn print(diff: &Diff<'_>) -> anyhow::Result<()> {
         if change.secret {
             output::line(format_args!("{}: changed, value withheld", change.field))?;
         } else {
-            let side = |value: &Option<std::borrow::Cow<'_, str>>| value.as_deref().unwrap_or("null").to_owned();
+            let side =
+                |value: &Option<std::borrow::Cow<'_, str>>| value.as_deref().unwrap_or("null").to_owned();
             output::line(format_args!("{}: {} -> {}", change.field, side(&change.old), side(&change.new)))?;
         }
     }

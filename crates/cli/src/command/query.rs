@@ -43,7 +43,9 @@ impl QueryText {
 
 /// Print how a query text is read: the tree of its terms, with times in UTC.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: annals query explain 'resource_type:workspace -action:start date_from:2026-11-01'")]
+#[command(
+    after_help = "Example: annals query explain 'resource_type:workspace -action:start date_from:2026-11-01'"
+)]
 struct ExplainArgs {
     #[command(flatten)]
     query: QueryText,
@@ -59,7 +61,9 @@ pub(crate) fn run(args: &QueryArgs, target: &TargetArgs, json: bool) -> anyhow::
     let QueryCommand::Explain(args) = &args.command;
     let text = args.query.join();
     let registry = match &target.data {
-        Some(dir) => (*crate::target::open_engine(dir, annals_engine::Options::default())?.registry()?).clone(),
+        Some(dir) => {
+            (*crate::target::open_engine(dir, annals_engine::Options::default())?.registry()?).clone()
+        }
         None => registry_with(&args.policy)?,
     };
     let vocabulary = Vocabulary {

@@ -31,7 +31,11 @@ pub(crate) struct SearchArgs {
 }
 
 pub(crate) fn run(args: &SearchArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
-    anyhow::ensure!(args.limit <= PAGE_ROWS_MAX, "--limit {} exceeds the limit of {PAGE_ROWS_MAX} rows", args.limit);
+    anyhow::ensure!(
+        args.limit <= PAGE_ROWS_MAX,
+        "--limit {} exceeds the limit of {PAGE_ROWS_MAX} rows",
+        args.limit
+    );
     let text = args.query.join();
     let target = target.open(annals_engine::Options::default())?;
     let limit = if args.count { 1 } else { args.limit };
@@ -86,7 +90,12 @@ fn print_events(results: &Value, count: u64, offset: u64) -> anyhow::Result<()> 
             target => target,
         };
         let sentence = text(&event["description"]).replace("{user}", &user).replace("{target}", &target);
-        let mut row = format!("{:27} {:>3}  {}", text(&event["time"]), event["status_code"], printable(sentence.trim()));
+        let mut row = format!(
+            "{:27} {:>3}  {}",
+            text(&event["time"]),
+            event["status_code"],
+            printable(sentence.trim())
+        );
         let changed: Vec<String> =
             event["diff"].as_object().into_iter().flatten().map(|(field, _)| printable(field)).collect();
         if !changed.is_empty() {

@@ -17,12 +17,14 @@ use crate::target::{DEFAULT_DATA_DIR, TargetArgs, open_or_create_engine};
 
 /// Run the server on a data directory; a new one is created.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Each flag may stand in the environment or in annals.toml, under the same name: a flag wins over the
+#[command(
+    after_help = "Each flag may stand in the environment or in annals.toml, under the same name: a flag wins over the
 environment, the environment over the file.
 
 Examples:
   annals serve
-  annals serve --data /var/lib/annals --listen 127.0.0.1:2662 --policy /etc/annals/policy.toml")]
+  annals serve --data /var/lib/annals --listen 127.0.0.1:2662 --policy /etc/annals/policy.toml"
+)]
 pub(crate) struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1:2662]
     #[arg(long, value_name = "ADDRESS", env = "ANNALS_LISTEN")]
@@ -75,7 +77,10 @@ struct File {
 }
 
 pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(target.server.is_none(), "`annals serve` is the server; --server is for the other commands");
+    anyhow::ensure!(
+        target.server.is_none(),
+        "`annals serve` is the server; --server is for the other commands"
+    );
     start_log(&args.log, args.log_format)?;
     let file = read_config(args.config.as_deref())?;
     let dir = target.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));

@@ -66,7 +66,11 @@ pub(crate) fn run(args: &TokenArgs, target: &TargetArgs, json: bool) -> anyhow::
         TokenCommand::Revoke { id } => {
             let engine = open_engine(&dir, Options::default())?;
             engine.revoke_token(&operator, &TokenId(id.clone()))?;
-            if json { output::line(json!({"revoked": id})) } else { output::line(format_args!("revoked {id}")) }
+            if json {
+                output::line(json!({"revoked": id}))
+            } else {
+                output::line(format_args!("revoked {id}"))
+            }
         }
     }
 }
@@ -90,7 +94,13 @@ fn list(engine: &Engine, operator: &Principal, json: bool) -> anyhow::Result<()>
     }
     for token in &tokens {
         let owner = owner(token).unwrap_or_else(|| "-".to_owned());
-        output::line(format_args!("{}  {:6}  {:20}  {owner:16}  {}", token.id.0, token.kind.name(), token.name, token.created))?;
+        output::line(format_args!(
+            "{}  {:6}  {:20}  {owner:16}  {}",
+            token.id.0,
+            token.kind.name(),
+            token.name,
+            token.created
+        ))?;
     }
     Ok(())
 }

@@ -93,7 +93,13 @@ pub(crate) fn run(args: &UserArgs, target: &TargetArgs, json: bool) -> anyhow::R
                 return output::line(json!({"people": people}));
             }
             for person in people {
-                output::line(format_args!("{:20}  {:12}  {:28}  {}", person.username, person.role.name(), person.email, person.created))?;
+                output::line(format_args!(
+                    "{:20}  {:12}  {:28}  {}",
+                    person.username,
+                    person.role.name(),
+                    person.email,
+                    person.created
+                ))?;
             }
             Ok(())
         }

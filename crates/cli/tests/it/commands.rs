@@ -32,7 +32,11 @@ fn explain_prints_the_tree() {
         ),
     ];
     for (query, tree) in cases {
-        assert_eq!(json_of(&annals_ok(&["query", "explain", query, "--json"])), json!({"filter": tree}), "{query}");
+        assert_eq!(
+            json_of(&annals_ok(&["query", "explain", query, "--json"])),
+            json!({"filter": tree}),
+            "{query}"
+        );
     }
     let hyphen = annals_ok(&["query", "explain", "-action:create", "--json"]);
     assert!(json_of(&hyphen)["filter"]["not"].is_object(), "a query that begins with a hyphen is a query");
@@ -62,7 +66,10 @@ fn diff_takes_files_standard_input_and_absent_sides() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (before, after) = (file("before.json", r#"{"name":"a","default_ttl":0}"#), file("after.json", r#"{"name":"b","default_ttl":1}"#));
+    let (before, after) = (
+        file("before.json", r#"{"name":"a","default_ttl":0}"#),
+        file("after.json", r#"{"name":"b","default_ttl":1}"#),
+    );
     let null = file("null.json", "null");
     let args = ["diff", "--json", "--resource", "template"];
     let run = |more: &[&str]| json_of(&annals_ok(&[&args[..], more].concat()));
@@ -83,11 +90,26 @@ fn diff_takes_files_standard_input_and_absent_sides() {
         .unwrap();
     child.stdin.take().unwrap().write_all(br#"{"name":"z"}"#).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(json_of(&String::from_utf8(output.stdout).unwrap())["diff"]["name"], change(json!("z"), json!("b")));
+    assert_eq!(
+        json_of(&String::from_utf8(output.stdout).unwrap())["diff"]["name"],
+        change(json!("z"), json!("b"))
+    );
 
-    let policy = file("policy.toml", "[[resource]]\ntype = \"invoice\"\n[resource.fields]\ncard = \"secret\"\nkey = \"abbreviate\"\n");
+    let policy = file(
+        "policy.toml",
+        "[[resource]]\ntype = \"invoice\"\n[resource.fields]\ncard = \"secret\"\nkey = \"abbreviate\"\n",
+    );
     let secret = file("secret.json", r#"{"card":"4111","key":"0fb2aaaaaaaaaaaaaaaaaaaaaaaa7a4a"}"#);
-    let diff = json_of(&annals_ok(&["diff", "--json", "--resource", "invoice", "--policy", &policy, &null, &secret]));
+    let diff = json_of(&annals_ok(&[
+        "diff",
+        "--json",
+        "--resource",
+        "invoice",
+        "--policy",
+        &policy,
+        &null,
+        &secret,
+    ]));
     assert_eq!(diff["diff"]["card"], json!({"old": "", "new": "", "secret": true}));
     assert_eq!(diff["diff"]["key"]["new"], "0fb2...7a4a");
 }
@@ -96,8 +118,17 @@ fn diff_takes_files_standard_input_and_absent_sides() {
 fn resources_have_the_rows_of_the_seed() {
     let all = json_of(&annals_ok(&["resources", "--format", "json"]));
     let resources = all["resources"].as_array().unwrap();
-    let seeds = ["AuditableGroup", "GitSSHKey", "Organization", "OrganizationMember", "Template", "TemplateVersion",
-        "User", "Workspace", "WorkspaceBuild"];
+    let seeds = [
+        "AuditableGroup",
+        "GitSSHKey",
+        "Organization",
+        "OrganizationMember",
+        "Template",
+        "TemplateVersion",
+        "User",
+        "Workspace",
+        "WorkspaceBuild",
+    ];
     let rows: usize = resources
         .iter()
         .filter(|resource| seeds.contains(&resource["name"].as_str().unwrap()))
@@ -121,9 +152,22 @@ fn tokens_work_while_the_server_runs() {
     assert!(server.setup_link().starts_with(&server.url), "a new server prints a set-up link");
     let (ingest, read) = (create_token(&dir, "ingest"), create_token(&dir, "read"));
     let file = root.path().join("events.ndjson");
-    std::fs::write(&file, "{\"action\":\"create\",\"resource_type\":\"template\",\"resource_target\":\"docker\"}\n").unwrap();
+    std::fs::write(
+        &file,
+        "{\"action\":\"create\",\"resource_type\":\"template\",\"resource_target\":\"docker\"}\n",
+    )
+    .unwrap();
     let url = server.url.clone();
-    annals_ok(&["import", "--server", &url, "--token", &ingest, "--format", "native", file.to_str().unwrap()]);
+    annals_ok(&[
+        "import",
+        "--server",
+        &url,
+        "--token",
+        &ingest,
+        "--format",
+        "native",
+        file.to_str().unwrap(),
+    ]);
     let search = |query: &str| annals_ok(&["search", "--server", &url, "--token", &read, query, "--json"]);
     assert_eq!(json_of(&search("resource_type:template action:create"))["count"], 1);
     let here = annals_ok(&["search", "--data", dir.to_str().unwrap(), "resource_type:template", "--count"]);
@@ -146,11 +190,16 @@ fn a_log_that_is_not_there_is_not_made_by_searching() {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["demo", "serve", "search", "import", "query", "diff", "resources", "user", "token", "completions"] {
+    for command in
+        ["demo", "serve", "search", "import", "query", "diff", "resources", "user", "token", "completions"]
+    {
         let help = annals_ok(&[command, "--help"]);
         assert!(help.contains("Usage: annals"), "{command}");
     }
-    assert!(annals_ok(&["query", "--help"]).contains("resource_type"), "the reference of the language is in its help");
+    assert!(
+        annals_ok(&["query", "--help"]).contains("resource_type"),
+        "the reference of the language is in its help"
+    );
     assert!(annals_ok(&["completions", "bash"]).contains("annals"));
     assert_eq!(annals(&["serch"]).status.code(), Some(2));
 }

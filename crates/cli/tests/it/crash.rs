@@ -136,9 +136,15 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 #[test]
 fn a_disk_that_drops_unsynced_writes_loses_nothing_that_was_acknowledged() {
     let root = tempfile::tempdir().unwrap();
-    let (dir, shadow, library) = (root.path().join("log"), root.path().join("shadow"), root.path().join("lossy.so"));
+    let (dir, shadow, library) =
+        (root.path().join("log"), root.path().join("shadow"), root.path().join("lossy.so"));
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lossy_disk.c");
-    let compiled = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+    let compiled = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl")
+        .status();
     assert!(compiled.unwrap().success(), "the lossy disk needs the C compiler that SQLite needs too");
 
     // The log is made before the disk turns bad; from then on the shadow is the disk.

@@ -48,7 +48,8 @@ fn add_auditor(dir: &str) {
 
 /// The number in the page's title row.
 fn count_on_page(html: &str) -> u64 {
-    let after = html.split("<p class=\"count\"").nth(1).unwrap_or_else(|| panic!("no count on the page: {html}"));
+    let after =
+        html.split("<p class=\"count\"").nth(1).unwrap_or_else(|| panic!("no count on the page: {html}"));
     let number = after.split("<b class=\"num\">").nth(1).unwrap().split('<').next().unwrap();
     number.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
@@ -77,10 +78,14 @@ async fn page_api_and_command_line_agree() {
     let cookie = login.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
 
     for (query, expect) in QUERIES {
-        let page = http.get(format!("{}/audit", server.url)).query(&[("filter", query)]).header(header::COOKIE, &cookie);
+        let page = http
+            .get(format!("{}/audit", server.url))
+            .query(&[("filter", query)])
+            .header(header::COOKIE, &cookie);
         let page = page.send().await.unwrap().text().await.unwrap();
         let api = http.get(format!("{}/api/v2/audit", server.url)).query(&[("q", query)]).bearer_auth(&token);
-        let api: serde_json::Value = serde_json::from_str(&api.send().await.unwrap().text().await.unwrap()).unwrap();
+        let api: serde_json::Value =
+            serde_json::from_str(&api.send().await.unwrap().text().await.unwrap()).unwrap();
         let here = annals_ok(&["search", "--data", data, query, "--count"]);
         let there = annals_ok(&["search", "--server", &server.url, "--token", &token, query, "--count"]);
         let counts = [
