@@ -17,8 +17,10 @@ async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let binary = args.next().context("usage: ingest PATH-OF-ANNALS [EVENTS]")?;
     let events: usize = args.next().map_or(Ok(300_000), |text| text.parse())?;
-    println!("| what | events/s | server CPU us/event | p50 ms | p99 ms |");
-    println!("| --- | --- | --- | --- | --- |");
+    println!(
+        "| what | events/s | server CPU us/event | p50 ms | p99 ms | server memory after, bytes/event |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
     for (name, batch, connections, total) in [
         ("batches of 1,000, 4 connections", 1_000, 4, events),
         ("batches of 100, 8 connections", 100, 8, events / 2),
@@ -26,8 +28,8 @@ async fn main() -> anyhow::Result<()> {
     ] {
         let result = run(&binary, batch, connections, total).await?;
         println!(
-            "| {name} | {:.0} | {:.1} | {:.2} | {:.2} |",
-            result.rate, result.cpu_us, result.p50_ms, result.p99_ms
+            "| {name} | {:.0} | {:.1} | {:.2} | {:.2} | {:.0} |",
+            result.rate, result.cpu_us, result.p50_ms, result.p99_ms, result.memory_bytes
         );
     }
     Ok(())
@@ -38,6 +40,7 @@ struct Measured {
     cpu_us: f64,
     p50_ms: f64,
     p99_ms: f64,
+    memory_bytes: f64,
 }
 
 async fn run(binary: &str, batch: usize, connections: usize, total: usize) -> anyhow::Result<Measured> {
@@ -87,11 +90,18 @@ async fn run(binary: &str, batch: usize, connections: usize, total: usize) -> an
     }
     let elapsed = started.elapsed().as_secs_f64();
     let cpu = cpu_seconds(server.id())? - cpu_before;
+    let memory = anonymous_bytes(server.id())?;
     server.kill().await?;
     times.sort();
     let events = (bodies.len() * batch) as f64;
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    Ok(Measured { rate: events / elapsed, cpu_us: cpu * 1e6 / events, p50_ms: at(0.5), p99_ms: at(0.99) })
+    Ok(Measured {
+        rate: events / elapsed,
+        cpu_us: cpu * 1e6 / events,
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        memory_bytes: memory / events,
+    })
 }
 
 /// User and system time of a process, from /proc.
@@ -102,4 +112,12 @@ fn cpu_seconds(pid: Option<u32>) -> anyhow::Result<f64> {
     let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
     // Linux counts in hundredths of a second on every common architecture.
     Ok(ticks / 100.0)
+}
+
+/// Anonymous memory of a process, from /proc: what is not a cache of files.
+fn anonymous_bytes(pid: Option<u32>) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.context("the server runs")?))?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).context("RssAnon in status")?;
+    let kilobytes: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+    Ok(kilobytes * 1024.0)
 }

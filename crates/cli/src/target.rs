@@ -30,7 +30,7 @@ pub(crate) enum Target {
     /// In this process.
     Local(Arc<Engine>),
     /// Over HTTP; the runtime runs one call at a time.
-    Remote(Client, Runtime),
+    Remote(Client, Box<Runtime>),
 }
 
 /// The data directory when none is named.
@@ -49,7 +49,7 @@ impl TargetArgs {
                 let token =
                     self.token.as_deref().context("a server needs a token: --token or ANNALS_TOKEN")?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                Ok(Target::Remote(Client::new(url, token)?, runtime))
+                Ok(Target::Remote(Client::new(url, token)?, Box::new(runtime)))
             }
             (Some(_), Some(_)) => anyhow::bail!("--data and --server name two logs; give one of them"),
             (None, _) => Ok(Target::Local(Arc::new(open_engine(&self.data_dir(), options)?))),

@@ -6,6 +6,7 @@ use annals_model::registry::{Authority, Extension, Registry, RegistryErrors};
 use annals_query::Vocabulary;
 use annals_store::{RegistryDocument, Store};
 use serde::Serialize;
+use tracing::warn;
 
 use crate::Engine;
 use crate::error::{EngineError, ForbiddenError};
@@ -15,36 +16,38 @@ use crate::principal::Principal;
 /// A registry and what queries know of it, at one version.
 #[derive(Debug, Clone)]
 pub(crate) struct CurrentRegistry {
+    /// What is in force.
     pub(crate) registry: Arc<Registry>,
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) version: u32,
+    /// The same without the operator's documents: what applications build on, so that a policy that the operator
+    /// tightened does not make an application's unchanged document look like a loosening.
+    base: Arc<Registry>,
 }
 
 /// The registry that all requests share; replaced whole when documents come in.
 #[derive(Debug)]
 pub(crate) struct SharedRegistry {
     current: RwLock<CurrentRegistry>,
+    operator_documents: Vec<String>,
     allow_unknown: bool,
 }
 
 impl SharedRegistry {
     pub(crate) fn new(
-        mut registry: Registry,
-        documents: &[String],
+        base: Registry,
+        operator_documents: &[String],
         allow_unknown: bool,
     ) -> Result<SharedRegistry, EngineError> {
-        for (index, document) in documents.iter().enumerate() {
-            registry.extend(document, Authority::Operator).map_err(|errors| EngineError::Registry {
-                name: format!("{} of the operator", index + 1),
-                message: errors.to_string(),
-            })?;
-        }
+        let registry = under_operator(&base, operator_documents)?;
         let current = CurrentRegistry {
             vocabulary: Arc::new(vocabulary(&registry, allow_unknown)),
             registry: Arc::new(registry),
+            base: Arc::new(base),
             version: 0,
         };
-        Ok(SharedRegistry { current: RwLock::new(current), allow_unknown })
+        let operator_documents = operator_documents.to_vec();
+        Ok(SharedRegistry { current: RwLock::new(current), operator_documents, allow_unknown })
     }
 
     pub(crate) fn current(&self) -> CurrentRegistry {
@@ -58,29 +61,42 @@ impl SharedRegistry {
         if documents.is_empty() {
             return Ok(());
         }
-        let mut registry = (*current.registry).clone();
+        let mut base = (*current.base).clone();
         let mut version = current.version;
         for document in documents {
-            registry.extend(&document.document, Authority::Application).map_err(|errors| {
-                EngineError::Registry {
-                    name: format!("version {}", document.version),
-                    message: errors.to_string(),
-                }
-            })?;
+            if let Err(errors) = base.extend(&document.document, Authority::Application) {
+                // It fitted when it came; a newer Annals may have built in what it defines otherwise. Without it its
+                // fields have no policy, so their values are withheld: safe, and the log goes on.
+                warn!(version = document.version, %errors, "a registered document no longer fits and is left out");
+            }
             version = document.version;
         }
-        self.replace(registry, version);
-        Ok(())
+        self.replace(base, version)
     }
 
-    fn replace(&self, registry: Registry, version: u32) {
+    fn replace(&self, base: Registry, version: u32) -> Result<(), EngineError> {
+        let registry = under_operator(&base, &self.operator_documents)?;
         let vocabulary = Arc::new(vocabulary(&registry, self.allow_unknown));
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Two threads may have read the same documents; versions only grow.
         if version > current.version {
-            *current = CurrentRegistry { registry: Arc::new(registry), vocabulary, version };
+            let (registry, base) = (Arc::new(registry), Arc::new(base));
+            *current = CurrentRegistry { registry, vocabulary, version, base };
         }
+        Ok(())
     }
+}
+
+/// Puts the operator's documents on top: they have the last word.
+fn under_operator(base: &Registry, documents: &[String]) -> Result<Registry, EngineError> {
+    let mut registry = base.clone();
+    for (index, document) in documents.iter().enumerate() {
+        registry.extend(document, Authority::Operator).map_err(|errors| EngineError::Registry {
+            name: format!("{} of the operator", index + 1),
+            message: errors.to_string(),
+        })?;
+    }
+    Ok(registry)
 }
 
 fn vocabulary(registry: &Registry, open: bool) -> Vocabulary {
@@ -130,9 +146,8 @@ impl Engine {
         for _ in 0..ATTEMPTS_MAX {
             self.registry.refresh(&self.store)?;
             let current = self.registry.current();
-            let mut registry = (*current.registry).clone();
-            let extension =
-                registry.extend(document, Authority::Application).map_err(RegistrationError::Document)?;
+            let mut base = (*current.base).clone();
+            let extension = base.extend(document, Authority::Application).map_err(RegistrationError::Document)?;
             if extension.is_empty() {
                 return Ok(Registered { version: current.version, changes: Vec::new() });
             }
@@ -145,7 +160,7 @@ impl Engine {
             };
             // Another process may take the version first: then read its document and fit ours on top of it.
             if self.store.add_registry_document(&stored).map_err(EngineError::from)? {
-                self.registry.replace(registry, version);
+                self.registry.replace(base, version)?;
                 self.record_registration(principal, version, &extension);
                 return Ok(Registered { version, changes: changes(&extension) });
             }

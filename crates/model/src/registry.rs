@@ -36,6 +36,7 @@
 //!         name = "approve"
 //!         description = "Someone with the right to spend said yes."
 //!         done = "approved"
+//!         attempt = "give approval for"       # optional: the name; see below
 //!         "#,
 //!         Authority::Operator,
 //!     )
@@ -50,6 +51,10 @@
 //! `resource_id` names something else, such as the owner; `deleted_with = { type = "workspace", additional =
 //! "workspace_id" }` says whose deletion counts; `[[resource.sentence_when]]` refines a sentence by what changed.
 //! `[[setting]]` documents an admin setting. An unknown key is an error.
+//!
+//! `done` is the verb of an event that succeeded. `attempt` is the verb, in the infinitive, of one that failed or was
+//! redirected: "unsuccessfully attempted to give approval for", "was redirected attempting to give approval for". Without
+//! it the name of the action stands there, as in Coder's sentences.
 
 mod describe;
 mod document;
@@ -276,6 +281,10 @@ pub struct Action {
     pub description: String,
     /// The verb of a successful event: `updated`.
     pub done: String,
+    /// The verb after "attempted to", for an event that failed or was redirected: `call DeleteBucket on`.
+    ///
+    /// Without it the name is the verb.
+    pub attempt: Option<String>,
     /// The sentence template, where the usual order of words does not do.
     pub sentence: Option<String>,
     /// The document it came from.

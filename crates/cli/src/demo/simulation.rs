@@ -1,7 +1,8 @@
 //! A simulated deployment: people, templates, workspaces and what happens to them.
 //!
 //! Pure: time comes in as an argument, chance from a seed. The same seed and the same span give the same events. State is
-//! kept, so that only what exists is changed, and what was deleted does not come back.
+//! kept, so that only what exists is changed, and what was deleted does not come back. What people do is in the modules,
+//! by what they do it to; here is how often they do it, and how it becomes events.
 
 mod access;
 mod belongings;
@@ -278,6 +279,7 @@ impl Simulation {
         };
     }
 
+    /// Notes an event that happens now; who acts fills in the rest of it.
     fn record(&mut self, actor: &Actor, organization: Option<usize>, event: Value) {
         let mut event = event;
         match actor {

@@ -44,7 +44,7 @@ pub(super) fn convert(record: &str, is_full: impl Fn(&str) -> bool) -> Result<Co
     let action = word(call, "call");
     let words = Words {
         resource: Word::resource(format!("aws.{}", inner_word(service, KIND_BYTES_MAX - 4)), noun),
-        action: Word::action(action.clone(), call, names::wording(call)),
+        action: Word::action(action.clone(), call, &names::wording(call)),
     };
     let action =
         if is_full(&action) { Cow::Borrowed(names::general_action(call)) } else { Cow::Owned(action) };

@@ -40,7 +40,7 @@ impl Log {
     fn search(&self, query: &str) -> (u64, Vec<serde_json::Value>) {
         let engine = match &self.target {
             Target::Local(engine) => engine,
-            Target::Remote(_) => panic!("the log is here"),
+            Target::Remote(..) => panic!("the log is here"),
         };
         let request = SearchRequest { query, limit: 100, offset: 0, after: None };
         let each =
@@ -178,6 +178,30 @@ fn every_record_of_the_cloudtrail_files_is_imported_once() {
     }
     let (_, events) = log.search("action:DeleteBucket outcome:success");
     assert_eq!(events[0]["description"], "{user} called DeleteBucket on {target}");
+}
+
+#[test]
+fn failed_calls_read_as_attempts() {
+    let log = Log::new();
+    let record = |number: u64, call: &str| {
+        serde_json::json!({
+            "eventID": format!("{ID}{number:02}"), "eventTime": "2026-01-02T03:04:05Z", "errorCode": "AccessDenied",
+            "eventSource": "ssm.amazonaws.com", "eventName": call, "requestParameters": {"name": "/demo/secret"},
+        })
+        .to_string()
+    };
+    let lines = [record(1, "DeleteParameter"), record(2, "AssumeRole"), record(3, "ConsoleLogin")];
+    let file = log.file("failed.ndjson", &lines.join("\n"));
+    assert_eq!(log.import(Format::Cloudtrail, vec![file]).accepted, 3);
+    for (call, attempt) in [
+        ("DeleteParameter", "call DeleteParameter on"),
+        ("AssumeRole", "assume the role"),
+        ("ConsoleLogin", "sign in to"),
+    ] {
+        let (_, events) = log.search(&format!("action:{call}"));
+        let expect = format!("{{user}} unsuccessfully attempted to {attempt} {{target}}");
+        assert_eq!(events[0]["description"], expect);
+    }
 }
 
 #[test]

@@ -19,6 +19,15 @@ pub(super) struct Word {
     table: String,
 }
 
+/// The verbs of sentences about an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wording {
+    /// After who did it: `called DeleteBucket on`.
+    pub(super) done: String,
+    /// After "attempted to": `call DeleteBucket on`.
+    pub(super) attempt: String,
+}
+
 impl Word {
     /// A type of which sentences speak by the name of its resource alone: `called DeleteBucket on logs`.
     pub(super) fn resource(name: String, noun: &str) -> Word {
@@ -32,12 +41,13 @@ impl Word {
     }
 
     /// An action named after a call of another system.
-    pub(super) fn action(name: String, call: &str, done: String) -> Word {
+    pub(super) fn action(name: String, call: &str, wording: &Wording) -> Word {
         let table = format!(
-            "[[action]]\nname = {}\ndescription = {}\ndone = {}\n",
+            "[[action]]\nname = {}\ndescription = {}\ndone = {}\nattempt = {}\n",
             quoted(&name),
             quoted(&format!("The event that CloudTrail calls {call}.")),
-            quoted(&done),
+            quoted(&wording.done),
+            quoted(&wording.attempt),
         );
         Word { name, table }
     }
@@ -181,7 +191,8 @@ mod tests {
     fn every_word_is_a_sound_document() {
         let odd = "Odd\"\\{x}\n\u{7f}é".repeat(40);
         let resource = Word::resource("aws.s3".to_owned(), &odd);
-        let action = Word::action("deletebucket".to_owned(), &odd, format!("called {odd} on"));
+        let wording = Wording { done: format!("called {odd} on"), attempt: format!("call {odd} on") };
+        let action = Word::action("deletebucket".to_owned(), &odd, &wording);
         let document = format!("{}\n{}", resource.table, action.table);
         let mut registry = Registry::built_in();
         let extension = registry.extend(&document, Authority::Application).unwrap();

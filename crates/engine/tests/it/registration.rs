@@ -1,6 +1,6 @@
 //! Applications register their types; every process of the log sees them.
 
-use annals_engine::{Engine, Principal, RegistrationError};
+use annals_engine::{Engine, Options, Principal, RegistrationError};
 
 use crate::support::{TestLog, append, options};
 
@@ -37,4 +37,19 @@ fn policies_are_tightened_and_never_loosened() {
     assert_eq!(log.engine.register(&operator, &tight).unwrap().version, 2);
     append(&log.engine, EVENT).unwrap();
     assert_eq!(log.search("resource_type:invoice").1[0]["diff"]["amount"]["secret"], true);
+}
+
+#[test]
+fn the_operator_has_the_last_word_and_the_application_starts_all_the_same() {
+    let log = TestLog::new();
+    let operator = Principal::operator();
+    log.engine.register(&operator, INVOICE).unwrap();
+    let TestLog { engine, dir } = log;
+    drop(engine);
+    let tight = "[[resource]]\ntype = \"invoice\"\n[resource.fields]\namount = \"secret\"\n".to_owned();
+    let engine = Engine::open(dir.path(), Options { registry_documents: vec![tight], ..options() }).unwrap();
+    assert_eq!(engine.register(&operator, INVOICE).unwrap().version, 1, "the application's document is the same");
+    append(&engine, EVENT).unwrap();
+    let (_, events) = crate::support::search(&engine, "resource_type:invoice");
+    assert_eq!(events[0]["diff"]["amount"]["secret"], true);
 }

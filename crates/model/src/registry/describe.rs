@@ -48,9 +48,13 @@ impl Registry {
         let resource = self.resource(about.kind);
         let action = self.action(about.action);
 
+        let attempt = || match action.and_then(|action| action.attempt.as_deref()) {
+            Some(attempt) => attempt.into(),
+            None => plain(about.action),
+        };
         let verb: Cow<'_, str> = match about.status_code {
-            303 => format!("was redirected attempting to {}", plain(about.action)).into(),
-            400.. => format!("unsuccessfully attempted to {}", plain(about.action)).into(),
+            303 => format!("was redirected attempting to {}", attempt()).into(),
+            400.. => format!("unsuccessfully attempted to {}", attempt()).into(),
             _ => action.map_or(UNKNOWN, |action| &action.done).into(),
         };
         let noun: Cow<'_, str> = match resource {

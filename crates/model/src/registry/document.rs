@@ -189,16 +189,17 @@ impl Reader {
     }
 
     fn action(&mut self, nth: usize, line: usize, table: &DeTable<'_>) -> Option<ActionEntry> {
-        const KNOWN: &[&str] = &["name", "description", "done", "sentence", "registry"];
+        const KNOWN: &[&str] = &["name", "description", "done", "attempt", "sentence", "registry"];
         let place = place_of("action", "name", nth, table);
         let place = place.as_str();
-        let (mut name, mut description, mut done, mut sentence, mut registry) =
-            (None, None, None, None, None);
+        let (mut name, mut description, mut registry) = (None, None, None);
+        let (mut done, mut attempt, mut sentence) = (None, None, None);
         for entry in self.entries(table) {
             match entry.key {
                 "name" => name = self.kind(place, &entry),
                 "description" => description = self.text(place, &entry, TEXT_BYTES_MAX),
                 "done" => done = self.words(place, &entry),
+                "attempt" => attempt = self.words(place, &entry),
                 "sentence" => sentence = self.sentence(place, &entry),
                 "registry" => registry = self.kind(place, &entry),
                 _ => self.unknown_key(place, &entry, KNOWN),
@@ -211,6 +212,7 @@ impl Reader {
             name: name?.value,
             description: description?.value,
             done: done?.value,
+            attempt: attempt.map(|attempt| attempt.value),
             sentence: sentence.map(|sentence| sentence.value),
             registry: String::new(),
         };

@@ -178,12 +178,14 @@ fn field_toml(field: &Field) -> String {
 }
 
 fn action_toml(action: &Action) -> String {
-    let Action { name, description, done, sentence, registry } = action;
+    let Action { name, description, done, attempt, sentence, registry } = action;
     let mut out = format!("[[action]]\nname = {}\n", text(name));
     out += &owner_toml(registry);
     out += &format!("description = {}\ndone = {}\n", text(description), text(done));
-    if let Some(sentence) = sentence {
-        out += &format!("sentence = {}\n", text(sentence));
+    for (key, value) in [("attempt", attempt), ("sentence", sentence)] {
+        if let Some(value) = value {
+            out += &format!("{key} = {}\n", text(value));
+        }
     }
     out
 }

@@ -168,6 +168,50 @@ fn what_is_not_registered_is_called_by_its_name() {
 }
 
 #[test]
+fn an_attempt_is_told_in_words_of_its_own() {
+    let mut registry = Registry::built_in();
+    let document = r#"
+        [[resource]]
+        type = "aws.ssm"
+        sentences.default = "{user} {verb} {target}"
+
+        [[action]]
+        name = "deleteparameter"
+        description = "An API call."
+        done = "called DeleteParameter on"
+        attempt = "call DeleteParameter on"
+
+        [[action]]
+        name = "getparameter"
+        description = "An API call."
+        done = "called GetParameter on"
+    "#;
+    registry.extend(document, Authority::Application).unwrap();
+    let sentence = |action, status_code| {
+        registry.describe(&Described { kind: "aws.ssm", action, status_code, changed: &[] })
+    };
+    assert_eq!(sentence("deleteparameter", 200), "{user} called DeleteParameter on {target}");
+    for status_code in [400, 403, 500] {
+        assert_eq!(
+            sentence("deleteparameter", status_code),
+            "{user} unsuccessfully attempted to call DeleteParameter on {target}"
+        );
+    }
+    assert_eq!(
+        sentence("deleteparameter", 303),
+        "{user} was redirected attempting to call DeleteParameter on {target}"
+    );
+    assert_eq!(sentence("getparameter", 403), "{user} unsuccessfully attempted to getparameter {target}");
+}
+
+#[test]
+fn no_built_in_action_words_its_attempts() {
+    let worded: Vec<_> =
+        Registry::built_in().actions().filter(|action| action.attempt.is_some()).cloned().collect();
+    assert_eq!(worded, []);
+}
+
+#[test]
 fn the_most_specific_template_wins() {
     let mut registry = Registry::built_in();
     let document = r#"

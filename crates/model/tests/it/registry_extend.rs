@@ -222,6 +222,18 @@ fn a_type_of_ones_own_may_change() {
 }
 
 #[test]
+fn an_action_of_ones_own_may_get_other_words() {
+    let mut registry = Registry::built_in();
+    let action = "[[action]]\nname = 'approve'\ndescription = 'It may be paid.'\ndone = 'approved'";
+    let worded = format!("{action}\nattempt = 'give approval for'");
+    registry.extend(action, Authority::Application).unwrap();
+    let extension = registry.extend(&worded, Authority::Application).unwrap();
+    assert_eq!(extension.to_string(), "changed action `approve`");
+    assert_eq!(registry.action("approve").unwrap().attempt.as_deref(), Some("give approval for"));
+    assert!(registry.extend(&worded, Authority::Application).unwrap().is_empty());
+}
+
+#[test]
 fn the_operator_loosens_too() {
     let registry = check_changes(
         &field("admin_setting", "'client secret' = 'track'"),
@@ -271,6 +283,7 @@ noun = "{x}"
 
 [[action]]
 name = "approve"
+attempt = "approve {target}"
 
 [[setting]]
 section = "S"
@@ -302,9 +315,10 @@ setting = ""
             "line 22: resource no. 2: `noun` must not contain braces",
             "line 24: action `approve`: `description` is missing",
             "line 24: action `approve`: `done` is missing",
-            "line 27: setting ``: `action` is missing",
-            "line 27: setting ``: `target` is missing",
-            "line 29: setting ``: `setting` has 0 bytes; expected 1 to 4096",
+            "line 26: action `approve`: `attempt` must not contain braces",
+            "line 28: setting ``: `action` is missing",
+            "line 28: setting ``: `target` is missing",
+            "line 30: setting ``: `setting` has 0 bytes; expected 1 to 4096",
         ],
     );
 }

@@ -61,17 +61,19 @@ proptest! {
 
     /// Free text survives being written and read, whatever quotes and signs it holds.
     #[test]
-    fn toml_keeps_free_text(texts in proptest::collection::vec("[^\\p{Cc}{}]{1,40}", 8)) {
+    fn toml_keeps_free_text(texts in proptest::collection::vec("[^\\p{Cc}{}]{1,40}", 9)) {
         let mut registry = Registry::default();
         let quoted: Vec<_> = texts.iter().map(|text| toml_string(text)).collect();
         let document = format!(
             "build_reasons = [{0}]\n[[resource]]\ntype = 'a'\nname = {1}\nnoun = {2}\nsentences.default = {7}\n\
              [resource.fields]\n{3} = {{ policy = 'secret', mask = {4}, personal = true }}\n\
-             [[action]]\nname = 'b'\ndescription = {5}\ndone = {6}\n",
+             [[action]]\nname = 'b'\ndescription = {5}\ndone = {6}\nattempt = {8}\n",
             quoted[0], quoted[1], quoted[2], quoted[3], quoted[4], quoted[5], quoted[6], quoted[7],
+            quoted[8],
         );
         registry.extend(&document, Authority::Operator).unwrap();
         prop_assert_eq!(registry.resource("a").unwrap().fields[0].name.as_str(), texts[3].as_str());
+        prop_assert_eq!(registry.action("b").unwrap().attempt.as_ref(), Some(&texts[8]));
         let mut again = Registry::default();
         again.extend(&registry.to_toml(), Authority::Operator).unwrap();
         prop_assert_eq!(again, registry);

@@ -1,11 +1,10 @@
-//! Who gets in and who does not: log-ins, mistyped and guessed passwords, work in the name of others, denials.
+//! Who gets in and who does not: log-ins, wrong passwords, work in the name of others, denials.
 
 use serde_json::json;
 
-use super::super::names;
 use super::people::actor_json;
 use super::timeline::HOUR_NS;
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 impl Simulation {
     pub(super) fn log_in_or_out(&mut self) {

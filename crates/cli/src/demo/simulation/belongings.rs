@@ -3,9 +3,8 @@
 use annals_model::time::Time;
 use serde_json::json;
 
-use super::super::names;
 use super::timeline::DAY_US;
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 /// A token, secret or dev URL.
 #[derive(Debug, Clone)]

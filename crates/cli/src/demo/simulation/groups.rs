@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::names;
 use super::people::capitalised;
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 #[derive(Debug, Clone)]
 pub(super) struct Group {

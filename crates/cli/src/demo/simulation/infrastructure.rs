@@ -1,9 +1,8 @@
-//! What workspaces run on: images and the places that run them.
+//! What workspaces are made from and where they run: images and workspace providers.
 
 use serde_json::json;
 
-use super::super::names;
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 #[derive(Debug)]
 pub(super) struct Provider {

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::names;
 use super::timeline::work_in;
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 #[derive(Debug)]
 pub(super) struct Organization {
@@ -32,6 +31,7 @@ pub(super) struct User {
 }
 
 impl Simulation {
+    /// The people who can act now, of those who are wanted.
     pub(super) fn indexes(&self, wanted: impl Fn(&User) -> bool) -> Vec<usize> {
         let usable = |user: &User| !user.is_deleted && user.status == "active" && wanted(user);
         (0..self.users.len()).filter(|index| usable(&self.users[*index])).collect()

@@ -6,7 +6,7 @@ use super::timeline::{DAY_US, HOUR_US, hour_of_day, starts_at, weekday};
 use super::{Actor, Simulation};
 
 impl Simulation {
-    /// What runs by itself: workspaces start in the morning and stop at night, the pipeline works after midnight.
+    /// Workspaces start in the morning and stop at night, the pipeline works after midnight.
     pub(super) fn run_schedules(&mut self) {
         let (weekday, hour) = (weekday(self.now_us), hour_of_day(self.now_us));
         let is_workday = (1..=5).contains(&weekday);

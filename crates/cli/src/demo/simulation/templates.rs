@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::names;
 use super::people::capitalised;
 use super::timeline::HOUR_NS;
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 #[derive(Debug, Clone)]
 pub(super) struct Template {

@@ -1,4 +1,4 @@
-//! When people work: hours, weekdays, weekends and the clocks of three organizations.
+//! Hours and days, and how much work is done in each of them where an organization is.
 
 use super::people::Organization;
 
@@ -6,6 +6,7 @@ pub(super) const SECOND_US: i64 = 1_000_000;
 pub(super) const MINUTE_US: i64 = 60 * SECOND_US;
 pub(super) const HOUR_US: i64 = 60 * MINUTE_US;
 pub(super) const DAY_US: i64 = 24 * HOUR_US;
+/// An hour as Coder counts times to live.
 pub(super) const HOUR_NS: i64 = 3_600_000_000_000;
 
 /// How busy a working day is by the hour of the day there.

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::names;
 use super::people::actor_json;
 use super::timeline::{HOUR_NS, MINUTE_US};
-use super::{Actor, Simulation};
+use super::{Actor, Simulation, names};
 
 #[derive(Debug, Clone)]
 pub(super) struct Workspace {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::super::vocabulary::Wording;
+
 /// What people call a service.
 const SERVICES: [(&str, &str); 58] = [
     ("access-analyzer", "IAM Access Analyzer"),
@@ -64,11 +66,11 @@ const SERVICES: [(&str, &str); 58] = [
     ("wafv2", "WAF"),
 ];
 
-/// Calls that read better in words of their own.
-const WORDINGS: [(&str, &str); 3] = [
-    ("ConsoleLogin", "signed in to"),
-    ("AssumeRole", "assumed the role"),
-    ("SwitchRole", "switched to the role"),
+/// Calls that read better in words of their own: what was done, and what was attempted.
+const WORDINGS: [(&str, &str, &str); 3] = [
+    ("ConsoleLogin", "signed in to", "sign in to"),
+    ("AssumeRole", "assumed the role", "assume the role"),
+    ("SwitchRole", "switched to the role", "switch to the role"),
 ];
 
 /// The general action for a call, by its first word; used when the registry has no room for the call's own.
@@ -270,10 +272,12 @@ pub(super) fn service_noun(service: &str) -> &str {
     find(&SHORT).or_else(|| find(&SERVICES)).map_or(service, |(_, noun)| noun)
 }
 
-/// The verb of a call, with the preposition that leads to its target.
-pub(super) fn wording(call: &str) -> String {
-    let own = WORDINGS.iter().find(|(name, _)| *name == call);
-    own.map_or_else(|| format!("called {call} on"), |(_, done)| (*done).to_owned())
+/// The verbs of a call, with the preposition that leads to its target.
+pub(super) fn wording(call: &str) -> Wording {
+    match WORDINGS.iter().find(|(name, ..)| *name == call) {
+        Some((_, done, attempt)) => Wording { done: (*done).to_owned(), attempt: (*attempt).to_owned() },
+        None => Wording { done: format!("called {call} on"), attempt: format!("call {call} on") },
+    }
 }
 
 /// The built-in action that comes nearest to a call.
