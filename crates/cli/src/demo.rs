@@ -15,6 +15,7 @@ use anyhow::Context as _;
 
 use self::random::Random;
 use self::simulation::{SimulatedEvent, Simulation};
+use crate::command::serve::run_until_signal;
 use crate::output;
 
 /// Where the demo listens when nothing is said.
@@ -85,15 +86,9 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         let server = bind(&engine, args.listen).await?;
         access.print(server.address(), history.len(), args)?;
         let trickle = tokio::spawn(trickle(Arc::clone(&engine), simulation, Random::new(args.seed)));
-        let stop = async {
-            if tokio::signal::ctrl_c().await.is_err() {
-                // Without the signal there is no way to stop it gently; it runs until it is killed.
-                std::future::pending::<()>().await;
-            }
-        };
-        let result = server.run(stop).await;
+        let result = run_until_signal(server).await;
         trickle.abort();
-        result.context("the server failed")
+        result
     });
     drop(runtime);
     engine.stop();

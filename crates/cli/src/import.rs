@@ -253,7 +253,7 @@ impl<'i> Importer<'i> {
     /// Makes an event of a record; nothing of one that is about something else.
     fn convert(&mut self, format: Format, record: &str) -> Result<Option<String>, String> {
         match format {
-            Format::Coder => coder::convert(record, self.vocabulary.built_in()),
+            Format::Coder => coder::convert(record),
             Format::Cloudtrail => {
                 let vocabulary = &self.vocabulary;
                 let converted = cloudtrail::convert(record, |action| vocabulary.is_refused(action))?;

@@ -24,8 +24,11 @@ pub enum EventError {
 
 impl Event {
     /// An action on a resource that is named by type and target.
+    ///
+    /// The event gets its id here: sent again after a lost answer, it is recorded once.
     pub fn new(action: &str, resource_type: &str, resource_target: &str) -> Event {
         let mut event = Event { members: Map::new() };
+        event.set("id", uuid::Uuid::now_v7().to_string());
         event.set("action", action);
         event.set("resource_type", resource_type);
         event.set("resource_target", resource_target);

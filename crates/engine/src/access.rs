@@ -16,7 +16,7 @@ use crate::principal::Principal;
 use crate::random;
 
 /// How long a session lasts: a working day with its breaks.
-const SESSION_HOURS: i64 = 12;
+pub const SESSION_SECONDS: u32 = 12 * 60 * 60;
 /// Name under which the hash of the set-up secret is kept.
 const SETUP_SECRET: &str = "setup";
 /// Bytes of a username.
@@ -213,7 +213,7 @@ impl Engine {
                     secret_hash: hash(secret.reveal()),
                     person_id: person.id.clone(),
                     created,
-                    expires: hours_later(created, SESSION_HOURS),
+                    expires: seconds_later(created, SESSION_SECONDS),
                 };
                 self.store.add_session(&session).map_err(EngineError::from)?;
                 let event = event(&person.username).resource_id(&person.id.0);
@@ -407,6 +407,6 @@ fn check_name(name: &str) -> Result<(), SetupError> {
     Ok(())
 }
 
-fn hours_later(time: Time, hours: i64) -> Time {
-    Time::from_micros_saturating(time.as_micros().saturating_add(hours * 3_600_000_000))
+fn seconds_later(time: Time, seconds: u32) -> Time {
+    Time::from_micros_saturating(time.as_micros().saturating_add(i64::from(seconds) * 1_000_000))
 }

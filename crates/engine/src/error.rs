@@ -26,6 +26,9 @@ pub enum EngineError {
     /// The thread that appends could not be started.
     #[error("cannot start the thread that appends")]
     Thread(#[source] std::io::Error),
+    /// The thread that appends has ended; the server must be started again.
+    #[error("the thread that appends has ended")]
+    NotAppending,
     /// A password cannot be hashed.
     #[error("cannot hash a password: {0}")]
     Password(String),

@@ -4,7 +4,7 @@ use annals_model::audit_log::{Added, AuditLog, StoredEvent};
 use annals_model::id::EventId;
 use annals_model::registry::{Deletion, Described, Linked, Registry, ResourceType};
 use annals_segment::Hit;
-use annals_store::{StoreError, TailRow};
+use annals_store::StoreError;
 use serde_json::value::RawValue;
 
 use crate::Engine;
@@ -31,40 +31,32 @@ impl<'e> FoundEvent<'e> {
 
 impl Engine {
     /// Reads the events of a page in its order and makes of each what `each` returns.
+    ///
+    /// Rows are read in the order of seq, one at a time, so that a page of scattered events never holds more than one.
     pub(crate) fn read_events<T>(
         &self,
         hits: &[Hit],
         mut each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
     ) -> Result<Vec<T>, EngineError> {
         let registry = self.registry.current().registry;
-        // Neighbours share a row; a page walks a few rows, mostly one.
-        let mut rows: Vec<TailRow> = Vec::new();
-        let mut results = Vec::with_capacity(hits.len());
-        for hit in hits {
-            let holds = |row: &TailRow| {
-                (row.first_seq()..row.first_seq() + u64::from(row.count())).contains(&hit.seq)
-            };
-            let at = match rows.iter().position(holds) {
-                Some(at) => at,
-                None => {
-                    let missing = || StoreError::Damaged {
-                        what: format!("seq {} is indexed but not in the tail", hit.seq),
-                    };
-                    rows.push(self.store.row_of(hit.seq)?.ok_or_else(missing)?);
-                    rows.len() - 1
-                }
-            };
-            for record in rows[at].records() {
+        let mut by_seq: Vec<(u64, usize)> = hits.iter().enumerate().map(|(at, hit)| (hit.seq, at)).collect();
+        by_seq.sort_unstable();
+        let mut results: Vec<Option<T>> = hits.iter().map(|_| None).collect();
+        let mut wanted = by_seq.into_iter().peekable();
+        while let Some((first, _)) = wanted.peek().copied() {
+            let missing =
+                || StoreError::Damaged { what: format!("seq {first} is indexed but not in the tail") };
+            let row = self.store.row_of(first)?.ok_or_else(missing)?;
+            for record in row.records() {
                 let (seq, record) = record?;
-                if seq == hit.seq {
+                if let Some((_, at)) = wanted.next_if(|(wanted, _)| *wanted == seq) {
                     let event = StoredEvent::read(&record)?;
                     let added = self.added(&registry, &event, seq)?;
-                    results.push(each(FoundEvent { event: &event, added })?);
-                    break;
+                    results[at] = Some(each(FoundEvent { event: &event, added })?);
                 }
             }
         }
-        Ok(results)
+        Ok(results.into_iter().flatten().collect())
     }
 
     /// Finds the position of an event by its id.
@@ -127,6 +119,6 @@ impl Engine {
         };
         let Some((kind, id)) = watched.filter(|(_, id)| !id.is_empty()) else { return Ok(false) };
         let deleted = self.store.deleted_at(kind, &annals_model::id::normalise(&id))?;
-        Ok(deleted.is_some_and(|deleted| deleted >= seq))
+        Ok(deleted.is_some_and(|deleted| deleted >= (event.time.as_micros(), seq)))
     }
 }

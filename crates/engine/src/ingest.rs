@@ -1,8 +1,12 @@
 //! Taking events: from the bytes of a request to their place in the log.
 
+use std::collections::HashSet;
+
 use annals_model::event::{Fault, NewEvent, read_event};
 use annals_model::id::EventId;
-use annals_model::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX, EVENT_BYTES_MAX, FAULTS_MAX};
+use annals_model::limits::{
+    BATCH_EVENTS_MAX, BODY_BYTES_MAX, EVENT_BYTES_MAX, EVENT_FAULTS_MAX, FAULTS_MAX, WARNINGS_MAX,
+};
 use annals_model::prepare::{Rules, Warning, prepare};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -191,8 +195,9 @@ impl From<AppendFailure> for IngestError {
         match failure {
             AppendFailure::Backpressure => IngestError::Backpressure,
             AppendFailure::Stopping => IngestError::Stopping,
-            AppendFailure::Failed { is_full: true } => IngestError::DiskFull,
-            AppendFailure::Failed { is_full: false } => IngestError::Failed,
+            AppendFailure::Failed { is_full: true, .. } => IngestError::DiskFull,
+            AppendFailure::Failed { is_busy: true, .. } => IngestError::Backpressure,
+            AppendFailure::Failed { .. } => IngestError::Failed,
         }
     }
 }
@@ -217,11 +222,16 @@ impl Engine {
         if texts.len() > BATCH_EVENTS_MAX {
             return Err(IngestError::BatchTooLarge { count: texts.len() });
         }
-        self.append_texts(&texts, partial)
+        self.append_texts(principal, &texts, partial)
     }
 
     /// The same for event texts that stand apart already.
-    pub(crate) fn append_texts(&self, texts: &[&str], partial: PartialBatch) -> Result<Pending, IngestError> {
+    pub(crate) fn append_texts(
+        &self,
+        principal: &Principal,
+        texts: &[&str],
+        partial: PartialBatch,
+    ) -> Result<Pending, IngestError> {
         self.registry.refresh(&self.store)?;
         let current = self.registry.current();
         let rules = Rules {
@@ -238,6 +248,7 @@ impl Engine {
                 read_event(text)
             };
             let prepared = match read {
+                Ok(event) if principal.token().is_some() && is_own_source(&event) => Err(vec![forged(index)]),
                 Ok(event) => self.prepare_event(event, index, &rules, received),
                 Err(mut fault) => {
                     fault.index = index;
@@ -277,23 +288,54 @@ struct CheckedBatch {
     events: Vec<ReadyEvent>,
     indexes: Vec<usize>,
     warnings: Vec<Warning>,
+    /// What has been warned of.
+    warned: HashSet<String>,
     faults: Vec<Fault>,
     bad_events: usize,
 }
 
 impl CheckedBatch {
+    /// Keeps the first of equal warnings: a field without a policy usually misses it in every event.
+    fn warn(&mut self, warnings: Vec<Warning>) {
+        for warning in warnings {
+            let is_known = self.warned.contains(&warning.detail);
+            if !is_known && self.warnings.len() < WARNINGS_MAX {
+                self.warned.insert(warning.detail.clone());
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     fn add(&mut self, index: usize, checked: Result<(ReadyEvent, Vec<Warning>), Vec<Fault>>) {
         match checked {
             Ok((event, warnings)) => {
                 self.events.push(event);
                 self.indexes.push(index);
-                self.warnings.extend(warnings);
+                self.warn(warnings);
             }
-            Err(faults) => {
+            Err(mut faults) => {
                 self.bad_events += 1;
+                faults.truncate(EVENT_FAULTS_MAX);
                 self.faults.extend(faults);
             }
         }
+    }
+}
+
+/// Annals' own operations carry this source; no producer may claim it.
+pub(crate) const OWN_SOURCE: &str = "annals";
+
+fn is_own_source(event: &NewEvent<'_>) -> bool {
+    event.source.as_ref().is_some_and(|source| source.as_str() == OWN_SOURCE)
+}
+
+fn forged(index: usize) -> Fault {
+    let detail = format!("the source `{OWN_SOURCE}` is that of the log's own operations");
+    Fault {
+        index,
+        pointer: "/source".to_owned(),
+        detail,
+        hint: Some("name your producer otherwise".to_owned()),
     }
 }
 

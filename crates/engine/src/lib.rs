@@ -23,7 +23,9 @@ mod random;
 mod registration;
 mod search;
 
-pub use access::{Credential, LoginError, NewPerson, NewToken, Origin, SecretText, SetupError};
+pub use access::{
+    Credential, LoginError, NewPerson, NewToken, Origin, SESSION_SECONDS, SecretText, SetupError,
+};
 pub use clock::Clock;
 pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
@@ -50,8 +52,9 @@ use crate::registration::SharedRegistry;
 pub struct Options {
     /// Takes unknown resource types and actions.
     pub allow_unknown: bool,
-    /// TOML documents of the operator, extending or overriding the built-in registry.
-    pub registry_documents: Vec<String>,
+    /// TOML documents of the operator, extending or overriding the built-in registry. They are stored, in place of those
+    /// before; without any word here the stored ones hold.
+    pub registry_documents: Option<Vec<String>>,
     /// Address of the audited deployment, such as `https://coder.example`; without it names are not linked.
     pub deployment_url: Option<String>,
     /// Where the time comes from.
@@ -88,9 +91,11 @@ impl Engine {
 
     fn with_store(store: Store, options: Options) -> Result<Engine, EngineError> {
         let store = Arc::new(store);
-        let registry =
-            SharedRegistry::new(Registry::built_in(), &options.registry_documents, options.allow_unknown)?;
-        registry.refresh(&store)?;
+        let registry = SharedRegistry::new(options.allow_unknown);
+        match &options.registry_documents {
+            Some(documents) => registry.put_operator_documents(&store, documents, options.clock.now())?,
+            None => registry.refresh(&store)?,
+        }
         let log = Log::open(Arc::clone(&store))?;
         Ok(Engine { store, log, registry, options })
     }
@@ -103,8 +108,11 @@ impl Engine {
     /// Says whether the log takes and finds events.
     ///
     /// # Errors
-    /// [`EngineError`] if the database does not answer.
+    /// [`EngineError`] if the database does not answer or the thread that appends has ended.
     pub fn ready(&self) -> Result<Head, EngineError> {
+        if !self.log.is_appending() {
+            return Err(EngineError::NotAppending);
+        }
         Ok(self.store.head()?)
     }
 

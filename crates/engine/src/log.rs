@@ -12,12 +12,12 @@ use std::thread::JoinHandle;
 
 use annals_model::audit_log::StoredEvent;
 use annals_model::id::EventId;
-use annals_model::limits::{COMMIT_EVENTS_MAX, QUEUE_EVENTS_MAX};
+use annals_model::limits::{COMMIT_BYTES_MAX, QUEUE_BYTES_MAX};
 use annals_model::prepare::Prepared;
-use annals_model::record::Record;
+use annals_model::record::{Record, RecordError};
 use annals_query::Filter;
 use annals_segment::{Found, MemorySegment, Page, Segment};
-use annals_store::{Append, LogWriter, NewRecord, Store, StoreError};
+use annals_store::{Append, Deletion, LogWriter, NewRecord, Store, StoreError};
 use annals_tlog::leaf_hash;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
@@ -26,7 +26,7 @@ use crate::document::document;
 use crate::error::EngineError;
 use crate::random;
 
-/// Batches that wait for the appending thread; their events are limited by [`QUEUE_EVENTS_MAX`] as well.
+/// Batches that wait for the appending thread; their bytes are limited by [`QUEUE_BYTES_MAX`] as well.
 const QUEUE_BATCHES_MAX: usize = 4_096;
 
 /// An event ready to append: checked, with its bytes and its leaf hash made outside the lock.
@@ -44,7 +44,10 @@ impl ReadyEvent {
         let leaf = leaf_hash(&record.leaf_bytes(store.log_id()));
         let mut bytes = Vec::with_capacity(record.body.len() + 256);
         record.encode(&mut bytes);
+        let time_us = prepared.time.as_micros();
         let deletes = prepared.deletes.take();
+        let deletes =
+            deletes.map(|(resource_type, resource_id)| Deletion { resource_type, resource_id, time_us });
         ReadyEvent { prepared, record: NewRecord { bytes, leaf, deletes } }
     }
 }
@@ -68,11 +71,18 @@ pub(crate) enum AppendFailure {
     /// The log is stopping.
     Stopping,
     /// The database failed; the cause is in the operator's log.
-    Failed { is_full: bool },
+    Failed {
+        /// The disk is full.
+        is_full: bool,
+        /// Another process held the lock for too long.
+        is_busy: bool,
+    },
 }
 
 struct Submission {
     events: Vec<ReadyEvent>,
+    /// Bytes of their records.
+    bytes: usize,
     /// A conflict refuses the whole batch.
     all_or_nothing: bool,
     reply: oneshot::Sender<Result<Vec<Placing>, AppendFailure>>,
@@ -83,7 +93,8 @@ struct Submission {
 pub(crate) struct Log {
     store: Arc<Store>,
     index: Arc<RwLock<Index>>,
-    queued_events: Arc<AtomicUsize>,
+    /// Bytes of the records that wait for their commit.
+    queued_bytes: Arc<AtomicUsize>,
     /// Taken when the log stops; the appending thread ends when it has answered everything before.
     sender: Mutex<Option<SyncSender<Submission>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -92,12 +103,12 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn open(store: Arc<Store>) -> Result<Log, EngineError> {
         let index = Arc::new(RwLock::new(Index::default()));
-        let queued_events = Arc::new(AtomicUsize::new(0));
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = sync_channel(QUEUE_BATCHES_MAX);
         let mut appender = Appender {
             writer: store.log_writer()?,
             index: Arc::clone(&index),
-            queued_events: Arc::clone(&queued_events),
+            queued_bytes: Arc::clone(&queued_bytes),
             receiver,
         };
         let thread = std::thread::Builder::new()
@@ -107,7 +118,7 @@ impl Log {
         let log = Log {
             store,
             index,
-            queued_events,
+            queued_bytes,
             sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
         };
@@ -121,11 +132,11 @@ impl Log {
         events: Vec<ReadyEvent>,
         all_or_nothing: bool,
     ) -> Result<oneshot::Receiver<Result<Vec<Placing>, AppendFailure>>, AppendFailure> {
-        let count = events.len();
-        let queued = self.queued_events.fetch_add(count, Ordering::Relaxed);
+        let bytes = events.iter().map(|event| event.record.bytes.len()).sum();
+        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (reply, receiver) = oneshot::channel();
-        let submission = Submission { events, all_or_nothing, reply };
-        let sent = if queued + count > QUEUE_EVENTS_MAX && queued > 0 {
+        let submission = Submission { events, bytes, all_or_nothing, reply };
+        let sent = if queued + bytes > QUEUE_BYTES_MAX && queued > 0 {
             Err(AppendFailure::Backpressure)
         } else {
             match &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -137,7 +148,7 @@ impl Log {
             }
         };
         if sent.is_err() {
-            self.queued_events.fetch_sub(count, Ordering::Relaxed);
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
         sent.map(|()| receiver)
     }
@@ -163,6 +174,12 @@ impl Log {
     /// Counts and finds.
     pub(crate) fn search(&self, filter: &Filter, page: &Page) -> Found {
         self.read_index().search(filter, page)
+    }
+
+    /// Says whether the appending thread runs.
+    pub(crate) fn is_appending(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Returns the seq of the event with an id.
@@ -240,7 +257,7 @@ impl Index {
 struct Appender {
     writer: LogWriter,
     index: Arc<RwLock<Index>>,
-    queued_events: Arc<AtomicUsize>,
+    queued_bytes: Arc<AtomicUsize>,
     receiver: Receiver<Submission>,
 }
 
@@ -249,18 +266,18 @@ impl Appender {
     fn run(&mut self) {
         while let Ok(first) = self.receiver.recv() {
             let mut group = vec![first];
-            let mut events = group[0].events.len();
-            while events < COMMIT_EVENTS_MAX {
+            let mut bytes = group[0].bytes;
+            while bytes < COMMIT_BYTES_MAX {
                 match self.receiver.try_recv() {
                     Ok(submission) => {
-                        events += submission.events.len();
+                        bytes += submission.bytes;
                         group.push(submission);
                     }
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
             }
             let result = self.append(&group);
-            self.queued_events.fetch_sub(events, Ordering::Relaxed);
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.answer(group, result);
         }
     }
@@ -278,8 +295,9 @@ impl Appender {
             Err(cause) => {
                 error!(error = %cause, cause = ?std::error::Error::source(&cause), "append failed");
                 let is_full = matches!(&cause, EngineError::Store(error) if error.is_full());
+                let is_busy = matches!(&cause, EngineError::Store(error) if error.is_busy());
                 for submission in group {
-                    drop(submission.reply.send(Err(AppendFailure::Failed { is_full })));
+                    drop(submission.reply.send(Err(AppendFailure::Failed { is_full, is_busy })));
                 }
             }
         }
@@ -304,15 +322,26 @@ impl Appender {
         let records: Vec<&NewRecord> = placement.new.iter().map(|event| &event.record).collect();
         append.commit(&records)?;
 
-        // Durable from here on: if we stop now, the next start reads the rows again and only the answers are lost.
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        for (seq, record) in (first_seq..).zip(&records) {
-            let (record, _) = Record::decode(&record.bytes)
-                .map_err(|error| StoreError::Damaged { what: format!("a record just encoded: {error}") })?;
-            index.push(seq, &record)?;
+        // Durable from here on: if we stop now, the next start reads the rows again and only the answers are lost. So
+        // nothing below may turn the answer into a failure; a search reads from the database what the index lacks.
+        if let Err(cause) = self.index_committed(first_seq, &records) {
+            error!(error = %cause, "events were committed but could not be indexed");
         }
         Ok(placings)
     }
+
+    fn index_committed(&self, first_seq: u64, records: &[&NewRecord]) -> Result<(), EngineError> {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        for (seq, record) in (first_seq..).zip(records) {
+            let (record, _) = Record::decode(&record.bytes).map_err(just_encoded)?;
+            index.push(seq, &record)?;
+        }
+        Ok(())
+    }
+}
+
+fn just_encoded(error: RecordError) -> StoreError {
+    StoreError::Damaged { what: format!("a record just encoded: {error}") }
 }
 
 /// Indexes what other processes appended since we last looked.
@@ -368,9 +397,7 @@ impl<'g> Placement<'g> {
         let id = event.prepared.id;
         if event.prepared.has_own_id {
             if let Some(at) = self.new_ids.get(&id) {
-                let (earlier, _) = Record::decode(&self.new[*at].record.bytes).map_err(|error| {
-                    StoreError::Damaged { what: format!("a record just encoded: {error}") }
-                })?;
+                let (earlier, _) = Record::decode(&self.new[*at].record.bytes).map_err(just_encoded)?;
                 let same = event.prepared.is_same_as(&earlier);
                 let seq = self.first_seq + *at as u64;
                 return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });

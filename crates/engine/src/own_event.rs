@@ -5,7 +5,7 @@ use tracing::error;
 
 use crate::Engine;
 use crate::access::Origin;
-use crate::ingest::PartialBatch;
+use crate::ingest::{OWN_SOURCE, PartialBatch};
 use crate::principal::Principal;
 
 /// An operation of Annals to record.
@@ -98,10 +98,10 @@ impl OwnEvent {
             (None, None) if principal.is_system() => self.set("actor_type", "system"),
             (None, None) => {
                 self.set("actor_type", "service");
-                self.set("user", json!({"id": "operator", "username": "operator"}));
+                self.set("user", json!({"username": "operator"}));
             }
         }
-        self.set("source", "annals");
+        self.set("source", OWN_SOURCE);
         if !self.additional.is_empty() {
             let additional = std::mem::take(&mut self.additional);
             self.set("additional_fields", additional);
@@ -115,11 +115,16 @@ impl Engine {
     /// said in the operator's log.
     pub(crate) fn record_own(&self, principal: &Principal, event: OwnEvent) {
         let text = event.into_json(principal);
-        let result =
-            self.append_texts(&[&text], PartialBatch::Refuse).and_then(crate::ingest::Pending::wait_blocking);
+        let result = self
+            .append_texts(&Principal::system(), &[&text], PartialBatch::Refuse)
+            .and_then(crate::ingest::Pending::wait_blocking);
         match result {
             Ok(appended) => {
-                debug_assert!(appended.warnings.is_empty(), "our own types have a policy: {:?}", appended.warnings);
+                debug_assert!(
+                    appended.warnings.is_empty(),
+                    "our own types have a policy: {:?}",
+                    appended.warnings
+                );
             }
             Err(cause) => error!(error = %cause, "an operation of annals could not be recorded"),
         }

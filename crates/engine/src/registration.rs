@@ -3,8 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use annals_model::registry::{Authority, Extension, Registry, RegistryErrors};
+use annals_model::time::Time;
 use annals_query::Vocabulary;
-use annals_store::{RegistryDocument, Store};
+use annals_store::{DocumentAuthority, RegistryDocument, Store, StoreError};
 use serde::Serialize;
 use tracing::warn;
 
@@ -20,83 +21,145 @@ pub(crate) struct CurrentRegistry {
     pub(crate) registry: Arc<Registry>,
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) version: u32,
-    /// The same without the operator's documents: what applications build on, so that a policy that the operator
-    /// tightened does not make an application's unchanged document look like a loosening.
-    base: Arc<Registry>,
+    documents: Arc<Documents>,
+}
+
+/// What lies on top of the built-in registry.
+#[derive(Debug, Clone, Default)]
+struct Documents {
+    /// In the order in which they came.
+    applications: Vec<String>,
+    /// The operator's last word.
+    operator: Vec<String>,
+}
+
+impl Documents {
+    /// Builds the registry: built in, then the applications, then the operator, who has the last word. An application's
+    /// document that needs what only the operator's files define comes after them.
+    fn build(&self) -> Result<Registry, EngineError> {
+        let mut registry = Registry::built_in();
+        let mut later = Vec::new();
+        for document in &self.applications {
+            if registry.extend(document, Authority::Application).is_err() {
+                later.push(document);
+            }
+        }
+        for (index, document) in self.operator.iter().enumerate() {
+            registry.extend(document, Authority::Operator).map_err(|errors| EngineError::Registry {
+                name: format!("{} of the operator", index + 1),
+                message: errors.to_string(),
+            })?;
+        }
+        for document in later {
+            // It fitted when it came. Left out, its fields have no policy and their values are withheld: safe, and the
+            // log goes on.
+            if let Err(errors) = registry.extend(document, Authority::Application) {
+                warn!(%errors, "a registered document no longer fits and is left out");
+            }
+        }
+        Ok(registry)
+    }
+
+    /// What an application's document would change. Compared with what applications know, so that a field that the
+    /// operator tightened does not make an unchanged document look like a loosening.
+    fn extension(&self, document: &str, current: &Registry) -> Result<Extension, RegistryErrors> {
+        let without_operator = Documents { applications: self.applications.clone(), operator: Vec::new() };
+        if let Ok(mut base) = without_operator.build()
+            && let Ok(extension) = base.extend(document, Authority::Application)
+        {
+            return Ok(extension);
+        }
+        current.clone().extend(document, Authority::Application)
+    }
 }
 
 /// The registry that all requests share; replaced whole when documents come in.
 #[derive(Debug)]
 pub(crate) struct SharedRegistry {
     current: RwLock<CurrentRegistry>,
-    operator_documents: Vec<String>,
     allow_unknown: bool,
 }
 
 impl SharedRegistry {
-    pub(crate) fn new(
-        base: Registry,
-        operator_documents: &[String],
-        allow_unknown: bool,
-    ) -> Result<SharedRegistry, EngineError> {
-        let registry = under_operator(&base, operator_documents)?;
+    pub(crate) fn new(allow_unknown: bool) -> SharedRegistry {
+        let registry = Registry::built_in();
         let current = CurrentRegistry {
             vocabulary: Arc::new(vocabulary(&registry, allow_unknown)),
             registry: Arc::new(registry),
-            base: Arc::new(base),
             version: 0,
+            documents: Arc::default(),
         };
-        let operator_documents = operator_documents.to_vec();
-        Ok(SharedRegistry { current: RwLock::new(current), operator_documents, allow_unknown })
+        SharedRegistry { current: RwLock::new(current), allow_unknown }
     }
 
     pub(crate) fn current(&self) -> CurrentRegistry {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the documents that this or another process registered since.
+    /// Reads the documents that this or another process stored since.
     pub(crate) fn refresh(&self, store: &Store) -> Result<(), EngineError> {
         let current = self.current();
-        let documents = store.registry_documents(current.version)?;
-        if documents.is_empty() {
-            return Ok(());
-        }
-        let mut base = (*current.base).clone();
-        let mut version = current.version;
-        for document in documents {
-            if let Err(errors) = base.extend(&document.document, Authority::Application) {
-                // It fitted when it came; a newer Annals may have built in what it defines otherwise. Without it its
-                // fields have no policy, so their values are withheld: safe, and the log goes on.
-                warn!(version = document.version, %errors, "a registered document no longer fits and is left out");
+        let stored = store.registry_documents(current.version)?;
+        let Some(last) = stored.last() else { return Ok(()) };
+        let version = last.version;
+        let mut documents = (*current.documents).clone();
+        for document in stored {
+            match document.authority {
+                DocumentAuthority::Application => documents.applications.push(document.document),
+                DocumentAuthority::Operator => {
+                    documents.operator = serde_json::from_str(&document.document).map_err(|_| {
+                        let what = format!("registry document {} is no list of texts", document.version);
+                        StoreError::Damaged { what }
+                    })?;
+                }
             }
-            version = document.version;
         }
-        self.replace(base, version)
-    }
-
-    fn replace(&self, base: Registry, version: u32) -> Result<(), EngineError> {
-        let registry = under_operator(&base, &self.operator_documents)?;
+        let registry = Arc::new(documents.build()?);
         let vocabulary = Arc::new(vocabulary(&registry, self.allow_unknown));
+        let documents = Arc::new(documents);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Two threads may have read the same documents; versions only grow.
         if version > current.version {
-            let (registry, base) = (Arc::new(registry), Arc::new(base));
-            *current = CurrentRegistry { registry, vocabulary, version, base };
+            *current = CurrentRegistry { registry, vocabulary, version, documents };
         }
         Ok(())
     }
+
+    /// Stores the operator's documents if they differ from the last ones, so that every process of this log, a command
+    /// that works in place among them, applies the same policy.
+    pub(crate) fn put_operator_documents(
+        &self,
+        store: &Store,
+        documents: &[String],
+        now: Time,
+    ) -> Result<(), EngineError> {
+        for _ in 0..ATTEMPTS_MAX {
+            self.refresh(store)?;
+            let current = self.current();
+            if current.documents.operator == documents {
+                return Ok(());
+            }
+            // What does not fit must not be stored: it would stop every process.
+            Documents { applications: current.documents.applications.clone(), operator: documents.to_vec() }
+                .build()?;
+            let stored = RegistryDocument {
+                version: current.version + 1,
+                received: now,
+                authority: DocumentAuthority::Operator,
+                source: "operator".to_owned(),
+                document: serde_json::to_string(documents).expect("a list of texts always serialises"),
+            };
+            if store.add_registry_document(&stored)? {
+                return self.refresh(store);
+            }
+        }
+        Err(too_many_attempts())
+    }
 }
 
-/// Puts the operator's documents on top: they have the last word.
-fn under_operator(base: &Registry, documents: &[String]) -> Result<Registry, EngineError> {
-    let mut registry = base.clone();
-    for (index, document) in documents.iter().enumerate() {
-        registry.extend(document, Authority::Operator).map_err(|errors| EngineError::Registry {
-            name: format!("{} of the operator", index + 1),
-            message: errors.to_string(),
-        })?;
-    }
-    Ok(registry)
+fn too_many_attempts() -> EngineError {
+    let what = format!("the registry changed at each of {ATTEMPTS_MAX} attempts");
+    StoreError::Damaged { what }.into()
 }
 
 fn vocabulary(registry: &Registry, open: bool) -> Vocabulary {
@@ -146,8 +209,10 @@ impl Engine {
         for _ in 0..ATTEMPTS_MAX {
             self.registry.refresh(&self.store)?;
             let current = self.registry.current();
-            let mut base = (*current.base).clone();
-            let extension = base.extend(document, Authority::Application).map_err(RegistrationError::Document)?;
+            let extension = current
+                .documents
+                .extension(document, &current.registry)
+                .map_err(RegistrationError::Document)?;
             if extension.is_empty() {
                 return Ok(Registered { version: current.version, changes: Vec::new() });
             }
@@ -155,18 +220,18 @@ impl Engine {
             let stored = RegistryDocument {
                 version,
                 received: self.now(),
+                authority: DocumentAuthority::Application,
                 source: principal.label(),
                 document: document.to_owned(),
             };
             // Another process may take the version first: then read its document and fit ours on top of it.
             if self.store.add_registry_document(&stored).map_err(EngineError::from)? {
-                self.registry.replace(base, version)?;
+                self.registry.refresh(&self.store)?;
                 self.record_registration(principal, version, &extension);
                 return Ok(Registered { version, changes: changes(&extension) });
             }
         }
-        let what = "the registry changed at each of 16 attempts".to_owned();
-        Err(EngineError::from(annals_store::StoreError::Damaged { what }).into())
+        Err(too_many_attempts().into())
     }
 
     fn record_registration(&self, principal: &Principal, version: u32, extension: &Extension) {

@@ -80,14 +80,30 @@ pub struct Body<'a> {
     pub build_reason: Text<'a>,
     #[serde(borrow, default)]
     diff: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    additional_fields: Option<&'a RawValue>,
     /// Producer.
     #[serde(borrow, default)]
     pub source: Text<'a>,
     /// Running number at the producer.
     #[serde(default)]
     pub source_seq: Option<u64>,
+}
+
+impl Body<'_> {
+    /// The members of a body that are the same under every policy; nothing if it is no body.
+    pub(crate) fn untouched_by_policy(text: &str) -> Option<[String; 8]> {
+        let body: Body<'_> = serde_json::from_str(text).ok()?;
+        let user = body.user.as_ref().map_or("", |user| user.id.as_str());
+        Some([
+            body.action.as_str().to_owned(),
+            body.resource_type.as_str().to_owned(),
+            body.resource_id.as_str().to_owned(),
+            body.status_code.to_string(),
+            body.request_id.as_str().to_owned(),
+            user.to_owned(),
+            body.source.as_str().to_owned(),
+            body.source_seq.map(|seq| seq.to_string()).unwrap_or_default(),
+        ])
+    }
 }
 
 /// What of a person is not personal data by default.
@@ -206,8 +222,7 @@ impl<'a> StoredEvent<'a> {
             Some(diff) => changes(diff, value(Group::DiffOld), value(Group::DiffNew))?,
             None => Vec::new(),
         };
-        let additional_fields =
-            value(Group::Details).or(body.additional_fields.map(RawValue::get)).unwrap_or("{}");
+        let additional_fields = value(Group::Details).unwrap_or("{}");
         let erased = Group::ALL.into_iter();
         let erased =
             erased.filter(|group| matches!(record.opening(*group), Some(Opening::Erased { .. }))).collect();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::{self, JsonFault, Kind};
-use crate::limits::{DIFF_FIELDS_MAX, SNAPSHOT_FIELDS_MAX};
+use crate::limits::{DIFF_FIELDS_MAX, NAME_BYTES_MAX, SNAPSHOT_FIELDS_MAX};
 use crate::registry::{Field, Policy, ResourceType};
 
 /// One changed field. Values are JSON texts; absent means null and is left out on the wire.
@@ -49,6 +49,12 @@ pub enum DiffError {
     SnapshotTooWide {
         /// How many.
         count: usize,
+    },
+    /// A field whose name is longer than [`NAME_BYTES_MAX`].
+    #[error("a field name of {bytes} bytes, more than the limit of {NAME_BYTES_MAX}")]
+    LongName {
+        /// Its length.
+        bytes: usize,
     },
     /// More changed fields than [`DIFF_FIELDS_MAX`].
     #[error("{count} fields changed, more than the limit of {DIFF_FIELDS_MAX}")]
@@ -114,6 +120,9 @@ pub fn from_ready<'a>(resource: Option<&ResourceType>, diff: &'a RawValue) -> Re
             let pointer = format!("/{}", json::escape_pointer(&field));
             DiffError::Json(JsonFault { pointer, detail: json::plain_message(&error) })
         })?;
+        if field.len() > NAME_BYTES_MAX {
+            return Err(DiffError::LongName { bytes: field.len() });
+        }
         if change.secret {
             secrets.push(field);
         } else {
@@ -152,6 +161,9 @@ fn under_policy<'a>(
     sides: Vec<Sides<'a>>,
     missing_side: bool,
 ) -> Result<Diff<'a>, DiffError> {
+    if let Some(long) = sides.iter().find(|side| side.field.len() > NAME_BYTES_MAX) {
+        return Err(DiffError::LongName { bytes: long.field.len() });
+    }
     let personal_type = resource.is_some_and(|resource| resource.personal_target);
     let mut diff = Diff::default();
     for Sides { field, old, new } in sides {
@@ -169,8 +181,8 @@ fn under_policy<'a>(
                 field,
             },
             Some(Policy::Abbreviate) => FieldChange {
-                old: shown(old, new, missing_side).map(abbreviated),
-                new: shown(new, old, missing_side).map(abbreviated),
+                old: abbreviated_side(old, new, missing_side),
+                new: abbreviated_side(new, old, missing_side),
                 secret: false,
                 personal,
                 field,
@@ -258,7 +270,17 @@ fn withheld<'a>(
     FieldChange { field, old: side(old), new: side(new), secret: true, personal: false }
 }
 
-/// Bytes from which a value is abbreviated rather than hidden: four at each end must leave at least half unseen.
+/// Shortens a side that is set; the zero that stands for a missing one hides nothing.
+fn abbreviated_side<'a>(
+    value: Option<&'a RawValue>,
+    other: Option<&'a RawValue>,
+    missing_side: bool,
+) -> Option<Cow<'a, str>> {
+    let shown = shown(value, other, missing_side)?;
+    Some(if value.filter(is_set).is_some() { abbreviated(shown) } else { shown })
+}
+
+/// Characters from which a value is abbreviated rather than hidden: four at each end must leave at least half unseen.
 const ABBREVIATE_CHARS_MIN: usize = 16;
 
 /// Shortens a value to its first and last four characters; a short one becomes six stars.

@@ -12,7 +12,7 @@ pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 pub const JSON_DEPTH_MAX: usize = 120;
 /// Bytes of `resource_id` and of a person's or organization's `id`: an ARN or a path fits.
 pub const ID_BYTES_MAX: usize = 200;
-/// Bytes of a name: action, resource type, field, username, source.
+/// Bytes of a name: action, resource type, field, source, role.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Bytes of a free text such as `resource_target`, `user_agent` or an e-mail address. Git public keys fit.
 pub const TEXT_BYTES_MAX: usize = 4 * 1024;
@@ -28,14 +28,18 @@ pub const RESOURCE_TYPES_MAX: usize = 512;
 pub const REGISTRY_BYTES_MAX: usize = 512 * 1024;
 /// Faults listed in one refusal; beyond it the reply says how many more there are.
 pub const FAULTS_MAX: usize = 100;
+/// Faults listed for one event.
+pub const EVENT_FAULTS_MAX: usize = 16;
 /// Rows of one page of search results.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Rows of a page when the caller names none, as Coder has it.
 pub const PAGE_ROWS_DEFAULT: usize = 100;
-/// Events that wait for their commit before new ones are refused with 503: about a second of work at full speed.
-pub const QUEUE_EVENTS_MAX: usize = 65_536;
-/// Events of one commit. A commit of 16,384 events writes about 16 MB, some 0.1 s of a modest disk.
-pub const COMMIT_EVENTS_MAX: usize = 16_384;
+/// Bytes of records that wait for their commit before new ones are refused with 503: sixteen of the largest bodies.
+pub const QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes after which a commit takes no further batch: some 0.1 s of a modest disk, so that no producer waits long.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Warnings listed in one reply; the same warning for many events is listed once.
+pub const WARNINGS_MAX: usize = 100;
 /// Microseconds since 1970 of 0001-01-01T00:00:00Z, the earliest time an event may carry.
 pub const TIME_MIN_US: i64 = -62_135_596_800_000_000;
 /// Microseconds since 1970 of 9999-12-30T22:00:00Z, the latest time an event may carry (what the calendar library takes in every time zone).

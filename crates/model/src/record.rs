@@ -54,7 +54,7 @@ pub enum Group {
     DiffOld,
     /// New values of personal fields.
     DiffNew,
-    /// Personal parts of `additional_fields`, such as the query text of a recorded read.
+    /// `additional_fields`: producers put names and addresses there too.
     Details,
 }
 

@@ -36,7 +36,7 @@
 //!         name = "approve"
 //!         description = "Someone with the right to spend said yes."
 //!         done = "approved"
-//!         attempt = "give approval for"       # optional: the name; see below
+//!         attempt = "give approval for"     # optional: the name; see below
 //!         "#,
 //!         Authority::Operator,
 //!     )
@@ -53,8 +53,8 @@
 //! `[[setting]]` documents an admin setting. An unknown key is an error.
 //!
 //! `done` is the verb of an event that succeeded. `attempt` is the verb, in the infinitive, of one that failed or was
-//! redirected: "unsuccessfully attempted to give approval for", "was redirected attempting to give approval for". Without
-//! it the name of the action stands there, as in Coder's sentences.
+//! redirected: "unsuccessfully attempted to give approval for", "was redirected attempting to give approval for".
+//! Without it the name of the action stands there, as in Coder's sentences.
 
 mod describe;
 mod document;

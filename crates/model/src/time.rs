@@ -59,7 +59,8 @@ impl Time {
         let malformed = || TimeError::Malformed { text: text.chars().take(64).collect() };
         // The library also takes forms of ISO 8601 that RFC 3339 leaves out, such as `20261122T09`.
         let shape = text.as_bytes();
-        if shape.len() < 20
+        if shape.contains(&b'[')
+            || shape.len() < 20
             || shape[4] != b'-'
             || shape[7] != b'-'
             || !matches!(shape[10], b'T' | b't' | b' ')
@@ -123,6 +124,7 @@ mod tests {
             "2026-13-01T00:00:00Z",
             "2026-11-22T25:00:00Z",
             "9999-12-31T23:59:59Z",
+            "2026-11-22T09:30:00Z[UTC]",
         ] {
             assert!(Time::parse(text).is_err(), "{text}");
         }

@@ -1,6 +1,7 @@
 //! From headers to a [`Principal`].
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use annals_engine::{Credential, Engine, EngineError, Origin, Principal};
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -25,6 +26,11 @@ pub(crate) struct PageCaller(pub(crate) Principal);
 /// Where the request comes from.
 pub(crate) struct From(pub(crate) Origin);
 
+/// Passwords hashed at the same time.
+pub(crate) const HASHING_MAX: usize = 2;
+/// How long a log-in waits for its turn; a person gives up soon after.
+const HASHING_WAIT: Duration = Duration::from_secs(5);
+
 enum Shown {
     Token(String),
     Session(String),
@@ -34,7 +40,11 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller, ApiError> {
-        let shown = token(&parts.headers).map(Shown::Token).or_else(|| session(&parts.headers).map(Shown::Session));
+        let shown = if parts.headers.contains_key(header::AUTHORIZATION) {
+            token(&parts.headers).map(Shown::Token)
+        } else {
+            token(&parts.headers).map(Shown::Token).or_else(|| session(&parts.headers).map(Shown::Session))
+        };
         let shown = shown.ok_or(ApiError::Unauthenticated)?;
         authenticate(app, shown).await?.map(Caller).ok_or(ApiError::Unauthenticated)
     }
@@ -45,7 +55,9 @@ impl FromRequestParts<App> for PageCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<PageCaller, Response> {
         let principal = match session(&parts.headers) {
-            Some(secret) => authenticate(app, Shown::Session(secret)).await.map_err(IntoResponse::into_response)?,
+            Some(secret) => {
+                authenticate(app, Shown::Session(secret)).await.map_err(IntoResponse::into_response)?
+            }
             None => None,
         };
         principal.map(PageCaller).ok_or_else(|| {
@@ -82,6 +94,17 @@ async fn authenticate(app: &App, shown: Shown) -> Result<Option<Principal>, ApiE
     .map_err(|error: EngineError| error.into())
 }
 
+/// Runs a call that hashes a password. Each takes 19 MiB and tens of milliseconds of a core, and anyone may ask for it, so
+/// few run at once and the others wait a little.
+pub(crate) async fn hashing<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&Engine) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let permit = tokio::time::timeout(HASHING_WAIT, app.hashing.acquire()).await;
+    let Ok(Ok(_permit)) = permit else { return Err(ApiError::TooManyLogins) };
+    blocking(app, work).await
+}
+
 /// Runs a call of the engine, which may wait for the disk, off the threads that serve connections.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &App,
@@ -91,7 +114,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(&engine)).await.map_err(|_| ApiError::Panicked)
 }
 
-fn token(headers: &HeaderMap) -> Option<String> {
+/// The token of a request. An `Authorization` of another kind is no token, and no other header makes up for it.
+pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());

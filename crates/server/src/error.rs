@@ -51,6 +51,8 @@ pub(crate) enum ApiError {
     Template(#[from] askama::Error),
     #[error("an answer could not be written as JSON")]
     Json(#[from] serde_json::Error),
+    #[error("too many log-ins at once; try again in a moment")]
+    TooManyLogins,
     #[error("the work on this request panicked")]
     Panicked,
 }
@@ -120,7 +122,8 @@ impl ApiError {
             detail: String::new(),
             validations: Vec::new(),
         };
-        let told = |status, code, message| Outline { detail: self.to_string(), ..outline(status, code, message) };
+        let told =
+            |status, code, message| Outline { detail: self.to_string(), ..outline(status, code, message) };
         match self {
             ApiError::Unauthenticated => Outline {
                 detail: "send `Authorization: Bearer TOKEN`; make one with `annals token create`".to_owned(),
@@ -131,11 +134,16 @@ impl ApiError {
             | ApiError::Ingest(IngestError::Forbidden(_))
             | ApiError::Search(SearchError::Forbidden(_))
             | ApiError::Registration(RegistrationError::Forbidden(_))
-            | ApiError::Setup(SetupError::Forbidden(_)) => told(StatusCode::FORBIDDEN, "forbidden", "Forbidden."),
+            | ApiError::Setup(SetupError::Forbidden(_)) => {
+                told(StatusCode::FORBIDDEN, "forbidden", "Forbidden.")
+            }
             ApiError::UnknownRoute { .. } => told(StatusCode::NOT_FOUND, "unknown-route", "Not found."),
             ApiError::UnknownEvent => told(StatusCode::NOT_FOUND, "unknown-event", "Not found."),
             ApiError::WrongMethod { .. } => {
                 told(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "Method not allowed.")
+            }
+            ApiError::TooManyLogins => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many log-ins at once.")
             }
             ApiError::Parameters(validations) => Outline {
                 validations: validations.clone(),
@@ -147,7 +155,9 @@ impl ApiError {
             },
             ApiError::Ingest(error) => self.ingest_outline(error),
             ApiError::BodyTooLarge { .. } => told(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", TOO_LARGE),
-            ApiError::BodyUnreadable { .. } => told(StatusCode::BAD_REQUEST, "body", "The body could not be read."),
+            ApiError::BodyUnreadable { .. } => {
+                told(StatusCode::BAD_REQUEST, "body", "The body could not be read.")
+            }
             ApiError::UnknownEncoding { .. } => {
                 told(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", "Unknown content encoding.")
             }
@@ -156,7 +166,11 @@ impl ApiError {
                     .iter()
                     .map(|error| Validation::new(error.place.to_string(), error.to_string()))
                     .collect(),
-                ..outline(StatusCode::UNPROCESSABLE_ENTITY, "registry", "The document does not fit the registry.")
+                ..outline(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "registry",
+                    "The document does not fit the registry.",
+                )
             },
             ApiError::Setup(error) if !matches!(error, SetupError::Engine(_)) => {
                 told(StatusCode::UNPROCESSABLE_ENTITY, "set-up", "That cannot be done.")
@@ -172,15 +186,24 @@ impl ApiError {
     }
 
     fn ingest_outline(&self, error: &IngestError) -> Outline {
-        let outline = |status, code, message, detail| Outline { status, code, message, detail, validations: Vec::new() };
+        let outline = |status, code, message, detail| Outline {
+            status,
+            code,
+            message,
+            detail,
+            validations: Vec::new(),
+        };
         let detail = error.to_string();
         match error {
-            IngestError::Syntax(_) => outline(StatusCode::BAD_REQUEST, "syntax", "The body is not valid JSON.", detail),
+            IngestError::Syntax(_) => {
+                outline(StatusCode::BAD_REQUEST, "syntax", "The body is not valid JSON.", detail)
+            }
             IngestError::BodyTooLarge { .. } | IngestError::BatchTooLarge { .. } => {
                 outline(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", TOO_LARGE, detail)
             }
             IngestError::Faults { faults, more, .. } => {
-                let more = if *more > 0 { format!("; {more} more faults are not listed") } else { String::new() };
+                let more =
+                    if *more > 0 { format!("; {more} more faults are not listed") } else { String::new() };
                 Outline {
                     validations: faults.iter().map(fault_validation).collect(),
                     ..outline(
@@ -196,13 +219,22 @@ impl ApiError {
                     .iter()
                     .map(|id| Validation::new("/id", format!("`{id}` is in the log with other content")))
                     .collect(),
-                ..outline(StatusCode::CONFLICT, "conflict", "An event id is in use; nothing was recorded.", detail)
+                ..outline(
+                    StatusCode::CONFLICT,
+                    "conflict",
+                    "An event id is in use; nothing was recorded.",
+                    detail,
+                )
             },
             IngestError::Backpressure => {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "backpressure", "The log is busy.", detail)
             }
-            IngestError::Stopping => outline(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The log is stopping.", detail),
-            IngestError::DiskFull => outline(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full.", detail),
+            IngestError::Stopping => {
+                outline(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The log is stopping.", detail)
+            }
+            IngestError::DiskFull => {
+                outline(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full.", detail)
+            }
             _ => outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL, String::new()),
         }
     }

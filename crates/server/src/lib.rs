@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use annals_engine::Engine;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 pub use api::openapi::openapi_json;
@@ -68,6 +69,8 @@ pub enum ServerError {
 pub(crate) struct AppState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) config: Config,
+    /// Turns for hashing passwords.
+    pub(crate) hashing: Semaphore,
 }
 
 pub(crate) type App = Arc<AppState>;
@@ -88,7 +91,11 @@ pub async fn bind(engine: Arc<Engine>, config: Config) -> Result<BoundServer, Se
     let failed = |source| ServerError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(BoundServer { listener, address, app: Arc::new(AppState { engine, config }) })
+    Ok(BoundServer {
+        listener,
+        address,
+        app: Arc::new(AppState { engine, config, hashing: Semaphore::new(auth::HASHING_MAX) }),
+    })
 }
 
 impl BoundServer {

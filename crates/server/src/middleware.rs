@@ -40,9 +40,9 @@ pub(crate) async fn refuse_foreign_forms(request: Request, next: Next) -> Respon
     next.run(request).await
 }
 
-/// A token is never sent by a browser on its own.
+/// A token is never sent by a browser on its own, as other kinds of `Authorization` are.
 fn has_token(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(crate::auth::CODER_SESSION_TOKEN)
+    crate::auth::token(headers).is_some()
 }
 
 fn is_foreign(headers: &HeaderMap) -> bool {

@@ -28,7 +28,10 @@ pub(crate) fn router(app: App) -> Router {
     let api = Router::new()
         .route("/api/v2/audit", get(api::search::search_events))
         .route("/api/v2/audit/events", post(api::events::append_events))
-        .route("/api/v2/audit/resources", get(api::resources::show_resources).put(api::resources::register_resources))
+        .route(
+            "/api/v2/audit/resources",
+            get(api::resources::show_resources).put(api::resources::register_resources),
+        )
         .route("/api/v2/audit/{id}", get(api::search::show_event))
         .route("/api/openapi.json", get(api::openapi::show_openapi));
 
@@ -49,7 +52,10 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(error::wrong_method)
         .layer(axum::middleware::from_fn(middleware::refuse_foreign_forms))
         .layer(axum::middleware::from_fn(middleware::security_headers))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(REQUEST_SECONDS)))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            Duration::from_secs(REQUEST_SECONDS),
+        ))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(middleware::log_requests))

@@ -64,6 +64,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Another process held the lock for too long: trying again helps.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, StoreError::Sqlite(rusqlite::Error::SqliteFailure(error, _))
+            if matches!(error.code, rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    }
+
     /// The disk or the quota is full: retrying helps only after room was made.
     pub fn is_full(&self) -> bool {
         matches!(self, StoreError::Sqlite(rusqlite::Error::SqliteFailure(error, _))

@@ -16,8 +16,8 @@ mod tokens;
 
 pub use batch::{BatchError, TailRow};
 pub use error::StoreError;
-pub use log::{Append, Head, LogWriter, NewRecord};
+pub use log::{Append, Deletion, Head, LogWriter, NewRecord};
 pub use people::{Person, PersonId, Role, Session};
-pub use registry_documents::RegistryDocument;
+pub use registry_documents::{DocumentAuthority, RegistryDocument};
 pub use sqlite::Store;
 pub use tokens::{Token, TokenId, TokenKind};

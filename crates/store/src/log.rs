@@ -24,8 +24,19 @@ pub struct NewRecord {
     pub bytes: Vec<u8>,
     /// Hash of its leaf.
     pub leaf: Hash,
-    /// Type and id of the resource that it deletes.
-    pub deletes: Option<(String, String)>,
+    /// The resource that it deletes.
+    pub deletes: Option<Deletion>,
+}
+
+/// A successful delete.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// Type of the resource.
+    pub resource_type: String,
+    /// Its id.
+    pub resource_id: String,
+    /// When it happened, microseconds since 1970.
+    pub time_us: i64,
 }
 
 /// The connection that appends.
@@ -113,16 +124,17 @@ impl Append<'_> {
             let mut insert = transaction
                 .prepare_cached("INSERT INTO tail (first_seq, event_count, batch) VALUES (?, ?, ?)")?;
             let mut delete = transaction.prepare_cached(
-                "INSERT INTO deleted (resource_type, resource_id, seq) VALUES (?, ?, ?)
-                 ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+                "INSERT INTO deleted (resource_type, resource_id, time_us, seq) VALUES (?, ?, ?, ?)
+                 ON CONFLICT DO UPDATE SET time_us = excluded.time_us, seq = excluded.seq
+                 WHERE (excluded.time_us, excluded.seq) > (time_us, seq)",
             )?;
             let mut row = RowBuilder::new(head.size);
             for (record, seq) in records.iter().zip(head.size..) {
                 row.push(&record.bytes);
                 new.frontier.push(record.leaf);
                 new.tiles.push(record.leaf, |tile| full_tiles.push(tile));
-                if let Some((resource_type, resource_id)) = &record.deletes {
-                    delete.execute(params![resource_type, resource_id, signed(seq)?])?;
+                if let Some(Deletion { resource_type, resource_id, time_us }) = &record.deletes {
+                    delete.execute(params![resource_type, resource_id, time_us, signed(seq)?])?;
                 }
                 if row.is_full() {
                     let (first_seq, count, bytes) =
@@ -181,17 +193,23 @@ impl Store {
         self.with(|connection| read_row(connection, seq))
     }
 
-    /// Returns the seq of the last successful delete of a resource.
+    /// Returns time and seq of the last successful delete of a resource, by time.
     ///
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
-    pub fn deleted_at(&self, resource_type: &str, resource_id: &str) -> Result<Option<u64>, StoreError> {
+    pub fn deleted_at(
+        &self,
+        resource_type: &str,
+        resource_id: &str,
+    ) -> Result<Option<(i64, u64)>, StoreError> {
         self.with(|connection| {
-            let mut select = connection
-                .prepare_cached("SELECT seq FROM deleted WHERE resource_type = ? AND resource_id = ?")?;
-            let seq: Option<i64> =
-                select.query_row([resource_type, resource_id], |row| row.get(0)).optional()?;
-            seq.map(|seq| unsigned(seq, "deleted.seq")).transpose()
+            let mut select = connection.prepare_cached(
+                "SELECT time_us, seq FROM deleted WHERE resource_type = ? AND resource_id = ?",
+            )?;
+            let found: Option<(i64, i64)> = select
+                .query_row([resource_type, resource_id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            found.map(|(time_us, seq)| Ok((time_us, unsigned(seq, "deleted.seq")?))).transpose()
         })
     }
 
@@ -200,52 +218,58 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] names the first difference; [`StoreError::DamagedTail`] a row that cannot be read.
     pub fn check(&self) -> Result<Head, StoreError> {
-        let mut writer = self.log_writer()?;
-        let append = writer.begin()?;
-        let head = append.head.clone();
-        let mut frontier = Frontier::new();
-        let mut builder = TileBuilder::default();
-        let mut tiles = Vec::new();
-        let mut failure = None;
-        append.tail_from(0, |row| {
-            for record in row.records() {
-                match record {
-                    Ok((seq, record)) if seq == frontier.size() => {
-                        let leaf = leaf_hash(&record.leaf_bytes(self.log_id()));
-                        frontier.push(leaf);
-                        builder.push(leaf, |tile| tiles.push(tile));
-                    }
-                    Ok((seq, _)) => {
-                        let what = format!("seq {seq} stands where {} is expected", frontier.size());
-                        failure.get_or_insert(StoreError::Damaged { what });
-                        return;
-                    }
-                    Err(source) => {
-                        failure.get_or_insert(StoreError::DamagedTail { first_seq: row.first_seq(), source });
-                        return;
-                    }
+        self.with(|connection| {
+            let snapshot = connection.transaction()?;
+            check(&snapshot, self.log_id())
+        })
+    }
+}
+
+/// Works on one snapshot of the database, so that the log goes on meanwhile.
+fn check(connection: &Connection, log_id: LogId) -> Result<Head, StoreError> {
+    let head = read_head(connection)?;
+    let mut frontier = Frontier::new();
+    let mut builder = TileBuilder::default();
+    let mut tiles = Vec::new();
+    let mut failure = None;
+    read_tail(connection, 0, |row| {
+        for record in row.records() {
+            match record {
+                Ok((seq, record)) if seq == frontier.size() => {
+                    let leaf = leaf_hash(&record.leaf_bytes(log_id));
+                    frontier.push(leaf);
+                    builder.push(leaf, |tile| tiles.push(tile));
+                }
+                Ok((seq, _)) => {
+                    let what = format!("seq {seq} stands where {} is expected", frontier.size());
+                    failure.get_or_insert(StoreError::Damaged { what });
+                    return;
+                }
+                Err(source) => {
+                    failure.get_or_insert(StoreError::DamagedTail { first_seq: row.first_seq(), source });
+                    return;
                 }
             }
-        })?;
-        if let Some(failure) = failure {
-            return Err(failure);
         }
-        if frontier.size() != head.size || frontier.root() != head.root {
-            let what = format!(
-                "the tail has {} events and another root than the head of {}",
-                frontier.size(),
-                head.size
-            );
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if frontier.size() != head.size || frontier.root() != head.root {
+        let what = format!(
+            "the tail has {} events and another root than the head of {}",
+            frontier.size(),
+            head.size
+        );
+        return Err(StoreError::Damaged { what });
+    }
+    for tile in tiles {
+        if read_tile(connection, tile.level, tile.index)? != tile.hashes {
+            let what = format!("tile {} of level {} differs from the events", tile.index, tile.level);
             return Err(StoreError::Damaged { what });
         }
-        for tile in tiles {
-            if read_tile(&append.transaction, tile.level, tile.index)? != tile.hashes {
-                let what = format!("tile {} of level {} differs from the events", tile.index, tile.level);
-                return Err(StoreError::Damaged { what });
-            }
-        }
-        Ok(head)
     }
+    Ok(head)
 }
 
 fn read_head(connection: &Connection) -> Result<Head, StoreError> {

@@ -1,7 +1,7 @@
 //! People and their sessions.
 
 use annals_model::time::Time;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::sqlite::Store;
@@ -102,6 +102,25 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     })
 }
 
+/// Returns the rows that were added: 0 if someone has the name.
+fn insert_person(connection: &Connection, person: &Person) -> Result<usize, StoreError> {
+    let added = connection.execute(
+        "INSERT INTO person (id, username, username_folded, email, name, role, password_hash, created_us)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        params![
+            person.id.0,
+            person.username,
+            person.username.to_lowercase(),
+            person.email,
+            person.name,
+            person.role.name(),
+            person.password_hash,
+            person.created.as_micros()
+        ],
+    )?;
+    Ok(added)
+}
+
 impl Store {
     /// Adds a person.
     ///
@@ -109,20 +128,7 @@ impl Store {
     /// [`StoreError::UsernameTaken`] if someone has the name, in any case.
     pub fn add_person(&self, person: &Person) -> Result<(), StoreError> {
         self.with(|connection| {
-            let added = connection.execute(
-                "INSERT INTO person (id, username, username_folded, email, name, role, password_hash, created_us)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                params![
-                    person.id.0,
-                    person.username,
-                    person.username.to_lowercase(),
-                    person.email,
-                    person.name,
-                    person.role.name(),
-                    person.password_hash,
-                    person.created.as_micros()
-                ],
-            )?;
+            let added = insert_person(connection, person)?;
             if added == 0 {
                 return Err(StoreError::UsernameTaken { username: person.username.clone() });
             }
@@ -256,20 +262,7 @@ impl Store {
             if people > 0 || used == 0 {
                 return Ok(false);
             }
-            transaction.execute(
-                "INSERT INTO person (id, username, username_folded, email, name, role, password_hash, created_us)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    person.id.0,
-                    person.username,
-                    person.username.to_lowercase(),
-                    person.email,
-                    person.name,
-                    person.role.name(),
-                    person.password_hash,
-                    person.created.as_micros()
-                ],
-            )?;
+            insert_person(&transaction, person)?;
             transaction.commit()?;
             Ok(true)
         })

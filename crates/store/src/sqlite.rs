@@ -45,6 +45,7 @@ CREATE TABLE tile (
 CREATE TABLE deleted (
     resource_type TEXT    NOT NULL,
     resource_id   TEXT    NOT NULL,
+    time_us       INTEGER NOT NULL,
     seq           INTEGER NOT NULL,
     PRIMARY KEY (resource_type, resource_id)
 ) STRICT, WITHOUT ROWID;
@@ -76,6 +77,7 @@ CREATE TABLE token (
 CREATE TABLE registry_document (
     version     INTEGER PRIMARY KEY,
     received_us INTEGER NOT NULL,
+    authority   TEXT    NOT NULL CHECK (authority IN ('application', 'operator')),
     source      TEXT    NOT NULL,
     document    TEXT    NOT NULL
 ) STRICT;

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
     let policies = if args.policy.is_empty() { &file.policy } else { &args.policy };
     let options = Options {
         allow_unknown: args.allow_unknown || file.allow_unknown,
-        registry_documents: read_policies(policies)?,
+        registry_documents: Some(read_policies(policies)?),
         deployment_url: args.deployment_url.clone().or(file.deployment_url),
         ..Options::default()
     };
@@ -114,15 +114,13 @@ pub(crate) async fn run_until_signal(server: BoundServer) -> anyhow::Result<()> 
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    server
-        .run(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await?;
-    Ok(())
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(server.run(stop).await?)
 }
 
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {

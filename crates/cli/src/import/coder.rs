@@ -12,7 +12,6 @@ use std::borrow::Cow;
 
 use annals_model::json;
 use annals_model::limits::{ID_BYTES_MAX, TEXT_BYTES_MAX};
-use annals_model::registry::{Policy, Registry};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -34,7 +33,7 @@ const ID_IS_THE_USERS: [&str; 4] = ["api_key", "git_ssh_key", "convert_login", "
 ///
 /// # Errors
 /// Why it is no audit record.
-pub(super) fn convert(record: &str, registry: &Registry) -> Result<Option<String>, String> {
+pub(super) fn convert(record: &str) -> Result<Option<String>, String> {
     let raw: &RawValue = serde_json::from_str(record).map_err(|error| error.to_string())?;
     let members = json::members(raw).map_err(|_| "a record is a JSON object".to_owned())?;
     let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
@@ -53,7 +52,7 @@ pub(super) fn convert(record: &str, registry: &Registry) -> Result<Option<String
     if id.is_empty() {
         return Err(format!("no audit record: `{}` is missing", names.id));
     }
-    let event = convert_fields(id, &mut rest, names, registry);
+    let event = convert_fields(id, &mut rest, names);
     Ok(Some(serde_json::to_string(&event).map_err(|error| error.to_string())?))
 }
 
@@ -115,12 +114,7 @@ const API_OBJECT: Names = Names {
     actor: "user",
 };
 
-fn convert_fields<'r>(
-    id: Cow<'r, str>,
-    rest: &mut Members<'r>,
-    names: &Names,
-    registry: &Registry,
-) -> ImportedEvent<'r> {
+fn convert_fields<'r>(id: Cow<'r, str>, rest: &mut Members<'r>, names: &Names) -> ImportedEvent<'r> {
     let mut left = Map::new();
     let mut event = ImportedEvent {
         id,
@@ -177,7 +171,7 @@ fn convert_fields<'r>(
     }
     if let Some(diff) = rest.take(names.diff).filter(|raw| json::kind(raw) != json::Kind::Null) {
         if event.status_code.is_some_and(|code| code >= 400) {
-            keep_diff_of_failure(diff, registry, &event.resource_type, &mut left);
+            keep_fields_of_failure(diff, &mut left);
         }
         event.diff = Some(diff);
     }
@@ -290,20 +284,16 @@ fn roles(raw: &RawValue) -> Vec<String> {
     roles.iter().filter_map(name).collect()
 }
 
-/// Keeps what a failed build would have changed, which Coder records and the log does not. Fields that are withheld or
-/// about a person are not copied.
-fn keep_diff_of_failure(diff: &RawValue, registry: &Registry, kind: &str, left: &mut Map<String, Value>) {
-    let Some(resource) = registry.resource(kind).filter(|resource| !resource.personal_target) else { return };
-    let kept: Map<String, Value> = json::members(diff)
+/// Keeps the names of what a failed build would have changed, which Coder records and the log does not. Not the values: which
+/// of them are secret is for the registry of the log to say, and it does not look into additional fields.
+fn keep_fields_of_failure(diff: &RawValue, left: &mut Map<String, Value>) {
+    let fields: Vec<Value> = json::members(diff)
         .unwrap_or_default()
         .into_iter()
-        .filter(|(field, _)| {
-            resource.field(field).is_some_and(|field| field.policy == Policy::Track && !field.personal)
-        })
-        .map(|(field, change)| (field.into_owned(), json_value(change)))
+        .map(|(field, _)| Value::from(field.into_owned()))
         .collect();
-    if !kept.is_empty() {
-        left.insert("diff".to_owned(), Value::Object(kept));
+    if !fields.is_empty() {
+        left.insert("changed".to_owned(), Value::Array(fields));
     }
 }
 
@@ -455,10 +445,9 @@ mod tests {
 
     #[test]
     fn skips_other_lines_and_refuses_other_objects() {
-        let registry = Registry::built_in();
-        assert_eq!(convert(r#"{"msg":"connection_log","fields":{}}"#, &registry), Ok(None));
+        assert_eq!(convert(r#"{"msg":"connection_log","fields":{}}"#), Ok(None));
         for record in [r#"{"msg":"audit_log"}"#, r#"{"msg":"audit_log","fields":{}}"#, "{}", "[]", "5"] {
-            assert!(convert(record, &registry).is_err(), "{record}");
+            assert!(convert(record).is_err(), "{record}");
         }
     }
 }

@@ -65,6 +65,12 @@ async fn a_struct_is_registered_changed_and_found() {
     ];
     let reply = client.append(&events).await.unwrap();
     assert_eq!((&reply["accepted"], &reply["warnings"]), (&json!(4), &json!([])));
+    let again = client.append(&events).await.unwrap();
+    assert_eq!(
+        (&again["accepted"], &again["duplicates"]),
+        (&json!(0), &json!(4)),
+        "sent again, recorded once"
+    );
 
     let diffs = tokio::task::block_in_place(|| {
         let request = SearchRequest {

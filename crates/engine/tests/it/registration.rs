@@ -47,9 +47,46 @@ fn the_operator_has_the_last_word_and_the_application_starts_all_the_same() {
     let TestLog { engine, dir } = log;
     drop(engine);
     let tight = "[[resource]]\ntype = \"invoice\"\n[resource.fields]\namount = \"secret\"\n".to_owned();
-    let engine = Engine::open(dir.path(), Options { registry_documents: vec![tight], ..options() }).unwrap();
-    assert_eq!(engine.register(&operator, INVOICE).unwrap().version, 1, "the application's document is the same");
-    append(&engine, EVENT).unwrap();
+    let engine =
+        Engine::open(dir.path(), Options { registry_documents: Some(vec![tight]), ..options() }).unwrap();
+    assert_eq!(
+        engine.register(&operator, INVOICE).unwrap().changes.len(),
+        0,
+        "the application's document is the same"
+    );
+    // A command that works in place names no policy and applies the stored one.
+    let in_place = Engine::open(dir.path(), options()).unwrap();
+    for engine in [&engine, &in_place] {
+        append(engine, EVENT).unwrap();
+    }
     let (_, events) = crate::support::search(&engine, "resource_type:invoice");
-    assert_eq!(events[0]["diff"]["amount"]["secret"], true);
+    assert!(events.iter().all(|event| event["diff"]["amount"]["secret"] == true) && events.len() == 2);
+    let relaxed =
+        Engine::open(dir.path(), Options { registry_documents: Some(Vec::new()), ..options() }).unwrap();
+    append(&relaxed, EVENT).unwrap();
+    assert_eq!(crate::support::search(&engine, "resource_type:invoice").1[0]["diff"]["amount"]["new"], 2);
+}
+
+#[test]
+fn an_application_may_build_on_what_the_operator_defines() {
+    let action = "[[action]]\nname = \"frob\"\ndescription = \"Frobs.\"\ndone = \"frobbed\"\n".to_owned();
+    let log = TestLog::with(Options { registry_documents: Some(vec![action]), ..options() });
+    let document = format!("{INVOICE}[[resource]]\ntype = \"gadget\"\nactions = [\"frob\"]\n");
+    log.engine.register(&Principal::operator(), &document).unwrap();
+    let in_place = Engine::open(log.dir.path(), options()).unwrap();
+    append(&in_place, r#"{"action":"frob","resource_type":"gadget","resource_target":"x"}"#).unwrap();
+    append(&in_place, EVENT).unwrap();
+}
+
+#[test]
+fn a_retry_after_a_policy_change_is_still_a_repetition() {
+    let log = TestLog::new();
+    let operator = Principal::operator();
+    log.engine.register(&operator, INVOICE).unwrap();
+    let event = EVENT.replace("\"action\"", "\"id\":\"0199c0de-0000-7000-8000-000000000001\",\"action\"");
+    append(&log.engine, &event).unwrap();
+    log.engine.register(&operator, &INVOICE.replace("amount = \"track\"", "amount = \"secret\"")).unwrap();
+    assert_eq!(append(&log.engine, &event).unwrap().duplicates, 1);
+    let other = event.replace("\"17\"", "\"17\",\"resource_id\":\"18\"");
+    assert!(append(&log.engine, &other).is_err());
 }

@@ -101,6 +101,7 @@ fn secrets_masks_and_abbreviations() {
     let long = "0fb2d1e4aaaaaaaaaaaa7a4a";
     assert_eq!(diff("null", &format!(r#"{{"k":"{long}"}}"#))["k"]["new"], "0fb2...7a4a");
     assert_eq!(diff("null", r#"{"k":"fifteen-letters"}"#)["k"]["new"], "******");
+    assert_eq!(diff("null", r#"{"k":12345}"#)["k"], json!({"old": 0, "new": "******", "secret": false}));
     assert_eq!(diff("null", r#"{"k":"sixteen-letters!"}"#)["k"]["new"], "sixt...ers!");
 }
 

@@ -32,7 +32,7 @@ fn read_back(prepared: &Prepared) -> Value {
 const PERSONAL: &str = r#"{"action":"write","resource_type":"user","resource_id":"u-1","resource_target":"demo-target",
     "user":{"id":"u-2","username":"demo-actor","email":"demo-actor@example.test","name":"Demo Actor","roles":["owner"]},
     "impersonator":{"id":"u-3","username":"demo-impersonator"},"ip":"192.0.2.7","user_agent":"demo-agent",
-    "before":{"email":"demo-old@example.test","hashed_password":"demo-hash-1"},"after":{"email":"demo-new@example.test","hashed_password":"demo-hash-2"}}"#;
+    "additional_fields":{"workspace_owner":"demo-owner"},"before":{"email":"demo-old@example.test","hashed_password":"demo-hash-1"},"after":{"email":"demo-new@example.test","hashed_password":"demo-hash-2"}}"#;
 
 #[test]
 fn personal_data_stands_in_openings_only() {
@@ -46,6 +46,7 @@ fn personal_data_stands_in_openings_only() {
         "demo-agent",
         "demo-old",
         "demo-new",
+        "demo-owner",
     ] {
         assert!(!event.body.contains(personal), "{personal} is in {}", event.body);
         assert!(event.groups.iter().any(|(_, value)| value.contains(personal)), "{personal} is nowhere");

@@ -50,7 +50,10 @@ pub(crate) async fn append_events(
     let partial = parameters.parsed::<bool>("partial", "true or false").unwrap_or(false);
     parameters.finish()?;
     let partial = if partial { PartialBatch::Take } else { PartialBatch::Refuse };
-    let bytes = body::read(&headers, body).await?;
-    let pending = blocking(&app, move |engine| engine.append(&principal, &bytes, partial)).await??;
+    let raw = body::read(&headers, body).await?;
+    let pending = blocking(&app, move |engine| -> Result<_, ApiError> {
+        Ok(engine.append(&principal, &raw.decode()?, partial)?)
+    })
+    .await??;
     Ok((StatusCode::CREATED, Json(pending.wait().await?)))
 }

@@ -51,11 +51,15 @@ pub(crate) async fn register_resources(
     body: Body,
 ) -> Result<Json<Registered>, ApiError> {
     principal.may_register()?;
-    let bytes = body::read(&headers, body).await?;
-    if bytes.len() > REGISTRY_BYTES_MAX {
-        return Err(ApiError::BodyTooLarge { bytes_max: REGISTRY_BYTES_MAX });
-    }
-    let document = String::from_utf8(bytes)
-        .map_err(|_| ApiError::BodyUnreadable { detail: "the document is not UTF-8".to_owned() })?;
-    Ok(Json(blocking(&app, move |engine| engine.register(&principal, &document)).await??))
+    let raw = body::read(&headers, body).await?;
+    let registered = blocking(&app, move |engine| -> Result<_, ApiError> {
+        let bytes = raw.decode()?;
+        if bytes.len() > REGISTRY_BYTES_MAX {
+            return Err(ApiError::BodyTooLarge { bytes_max: REGISTRY_BYTES_MAX });
+        }
+        let unreadable = |_| ApiError::BodyUnreadable { detail: "the document is not UTF-8".to_owned() };
+        let document = String::from_utf8(bytes).map_err(unreadable)?;
+        Ok(engine.register(&principal, &document)?)
+    });
+    Ok(Json(registered.await??))
 }

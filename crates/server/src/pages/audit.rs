@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use annals_engine::{SearchError, SearchRequest};
 use annals_model::registry::Registry;
+use annals_query::QUERY_BYTES_MAX;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -166,7 +167,12 @@ pub(crate) async fn show_audit(
                 is_chosen: *preset == query,
             })
             .collect(),
-        menus: vec![resource_menu(&registry, &query), action_menu(&registry, &query)],
+        menus: if query.len() > QUERY_BYTES_MAX {
+            // Each link of a menu repeats the query, and nothing can be added to one that is too long already.
+            Vec::new()
+        } else {
+            vec![resource_menu(&registry, &query), action_menu(&registry, &query)]
+        },
         query,
         result,
     };

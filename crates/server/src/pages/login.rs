@@ -1,6 +1,6 @@
 //! `GET` and `POST /login`, `POST /logout`.
 
-use annals_engine::{LoginError, Origin};
+use annals_engine::{LoginError, Origin, SESSION_SECONDS};
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,10 +12,7 @@ use super::page_error::PageError;
 use super::shell::VERSION;
 use super::{encoded, html};
 use crate::App;
-use crate::auth::{self, From, PageCaller, blocking};
-
-/// How long a browser keeps the cookie: as long as the session lasts.
-const COOKIE_SECONDS: u32 = 12 * 60 * 60;
+use crate::auth::{self, From, PageCaller, blocking, hashing};
 
 /// Where someone wanted to go when they were asked to sign in.
 #[derive(Deserialize)]
@@ -83,11 +80,11 @@ pub(crate) async fn log_in(
         return html(StatusCode::FORBIDDEN, &page);
     }
     let (username, password) = (form.username.clone(), form.password);
-    let result = blocking(&app, move |engine| engine.log_in(&username, &password, &origin)).await?;
+    let result = hashing(&app, move |engine| engine.log_in(&username, &password, &origin)).await?;
     match result {
         Ok(secret) => {
             let mut response = Redirect::to(&next).into_response();
-            set_session(&mut response, secret.reveal(), COOKIE_SECONDS, app.config.behind_tls_proxy);
+            set_session(&mut response, secret.reveal(), SESSION_SECONDS, app.config.behind_tls_proxy);
             Ok(response)
         }
         Err(LoginError::Mismatch) => {

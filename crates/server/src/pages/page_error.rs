@@ -24,6 +24,8 @@ pub(crate) enum PageError {
     },
     /// Nobody could sign in now.
     Login(LoginError),
+    /// Too many passwords are being checked.
+    TooManyLogins,
     /// Anything that is not the person's fault.
     Failed(ApiError),
 }
@@ -35,6 +37,7 @@ impl From<ApiError> for PageError {
                 PageError::Forbidden(error)
             }
             ApiError::UnknownEvent => PageError::UnknownEvent,
+            ApiError::TooManyLogins => PageError::TooManyLogins,
             error => PageError::Failed(error),
         }
     }
@@ -121,6 +124,12 @@ impl PageError {
                 "Nobody can sign in now",
                 format!("The server says: {error}."),
                 "Try again in a while.".to_owned(),
+            ),
+            PageError::TooManyLogins => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many people sign in at once",
+                "Your name and password were not looked at.".to_owned(),
+                "Try again in a moment.".to_owned(),
             ),
             PageError::Failed(error) => {
                 // The one place that knows statuses, and that writes the cause into the operator's log.

@@ -1,6 +1,6 @@
 //! `GET` and `POST /setup`: the first person, by the link that the server prints.
 
-use annals_engine::{NewPerson, Role, SetupError};
+use annals_engine::{NewPerson, Role, SESSION_SECONDS, SetupError};
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -13,10 +13,7 @@ use super::login::may_send_password;
 use super::page_error::PageError;
 use super::shell::VERSION;
 use crate::App;
-use crate::auth::{From, blocking};
-
-/// How long a browser keeps the cookie: as long as the session lasts.
-const COOKIE_SECONDS: u32 = 12 * 60 * 60;
+use crate::auth::{From, blocking, hashing};
 
 /// What the link holds.
 #[derive(Deserialize)]
@@ -84,7 +81,7 @@ pub(crate) async fn set_up(
         let fault = "The two passwords differ.".to_owned();
         return html(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage { fault, ..page });
     }
-    let result = blocking(&app, move |engine| {
+    let result = hashing(&app, move |engine| {
         let username = form.username.trim();
         let person =
             NewPerson { username, email: "", name: "", password: &form.password, role: Role::SiteManager };
@@ -100,7 +97,7 @@ pub(crate) async fn set_up(
         Ok(secret) => {
             let mut response = Redirect::to("/audit").into_response();
             if let Some(secret) = secret {
-                set_session(&mut response, secret.reveal(), COOKIE_SECONDS, app.config.behind_tls_proxy);
+                set_session(&mut response, secret.reveal(), SESSION_SECONDS, app.config.behind_tls_proxy);
             }
             Ok(response)
         }

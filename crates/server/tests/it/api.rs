@@ -63,14 +63,22 @@ async fn every_route_of_the_api_wants_the_right_credential() {
         let status = async |request: RequestBuilder| request.send().await.unwrap().status();
         assert_eq!(status(request()).await, 401, "{path} without a credential");
         assert_eq!(status(request().bearer_auth("annals_read_x")).await, 401, "{path} with an unknown token");
-        assert_eq!(status(request().header("cookie", "annals_session=x")).await, 401, "{path} with an unknown session");
+        assert_eq!(
+            status(request().header("cookie", "annals_session=x")).await,
+            401,
+            "{path} with an unknown session"
+        );
         for (token, may) in [(&server.ingest_token, ingest), (&server.read_token, read)] {
             let status = status(request().header("Coder-Session-Token", token)).await;
             assert_eq!(status != 403 && status != 401, may, "{method} {path}: {status}");
         }
     }
     for open in ["/healthz", "/readyz", "/login", "/assets/annals.css"] {
-        assert_eq!(server.http.get(format!("{}{open}", server.url)).send().await.unwrap().status(), 200, "{open}");
+        assert_eq!(
+            server.http.get(format!("{}{open}", server.url)).send().await.unwrap().status(),
+            200,
+            "{open}"
+        );
     }
 }
 
@@ -87,21 +95,44 @@ async fn errors_have_coders_body_and_name_the_place() {
     assert_eq!(body["validations"][0]["field"], "resource_tpye");
     assert_eq!(body["validations"][0]["span"], json!([0, 13]));
 
-    let bad = ["limit=-1", "limit=x", "limit=1001", "offset=-1", "offset=4294967296", "limit=1&limit=2", "after=x", "after_id=x"];
+    let bad = [
+        "limit=-1",
+        "limit=x",
+        "limit=1001",
+        "offset=-1",
+        "offset=4294967296",
+        "limit=1&limit=2",
+        "after=x",
+        "after_id=x",
+    ];
     for bad in bad {
         let reply = server.get(&format!("/api/v2/audit?{bad}")).send().await.unwrap();
         assert_eq!(reply.status(), 400, "{bad}");
         assert_eq!(json(reply).await["message"], "Query parameters have invalid values.", "{bad}");
     }
-    for good in ["limit=", "limit=0", "limit=1000", "offset=", "unknown=1", "after_id=00000000-0000-0000-0000-000000000000"] {
-        assert_eq!(server.get(&format!("/api/v2/audit?{good}")).send().await.unwrap().status(), 200, "{good}");
+    for good in [
+        "limit=",
+        "limit=0",
+        "limit=1000",
+        "offset=",
+        "unknown=1",
+        "after_id=00000000-0000-0000-0000-000000000000",
+    ] {
+        assert_eq!(
+            server.get(&format!("/api/v2/audit?{good}")).send().await.unwrap().status(),
+            200,
+            "{good}"
+        );
     }
 
     let bad = server.post_events(format!("[{},{{\"action\":\"wriet\"}}]", template_event("x", ""))).await;
     assert_eq!(bad.status(), 422);
     assert_eq!(json(bad).await["validations"][0]["field"], "/1/action");
     let reply = server.get("/nowhere").send().await.unwrap();
-    assert_eq!((reply.status().as_u16(), json(reply).await["type"].clone()), (404, json!("/problems/unknown-route")));
+    assert_eq!(
+        (reply.status().as_u16(), json(reply).await["type"].clone()),
+        (404, json!("/problems/unknown-route"))
+    );
     let wrong = server.http.delete(format!("{}/api/v2/audit", server.url)).bearer_auth(&server.read_token);
     assert_eq!(wrong.send().await.unwrap().status(), 405);
 }
@@ -135,7 +166,8 @@ async fn types_are_registered_and_served() {
     };
     let document = "[[resource]]\ntype = \"invoice\"\n[resource.fields]\namount = \"track\"\n";
     assert_eq!(json(put(document).await).await["version"], 1);
-    let loose = put("[[resource]]\ntype = \"git_ssh_key\"\n[resource.fields]\nprivate_key = \"track\"\n").await;
+    let loose =
+        put("[[resource]]\ntype = \"git_ssh_key\"\n[resource.fields]\nprivate_key = \"track\"\n").await;
     assert_eq!(loose.status(), 422);
     assert!(json(loose).await["validations"].to_string().contains("private_key"));
     let served = json(server.get("/api/v2/audit/resources").send().await.unwrap()).await;
@@ -153,7 +185,8 @@ async fn stopping_keeps_what_was_acknowledged_and_refuses_the_rest() {
         producers.push(tokio::spawn(async move {
             let mut acknowledged = 0;
             for n in 0..10_000 {
-                let request = http.post(&url).bearer_auth(&token).body(template_event(&format!("p{producer}-{n}"), ""));
+                let request =
+                    http.post(&url).bearer_auth(&token).body(template_event(&format!("p{producer}-{n}"), ""));
                 match request.send().await {
                     Ok(reply) if reply.status() == 201 => acknowledged += 1,
                     _ => break,
@@ -204,4 +237,33 @@ async fn another_sites_page_cannot_use_the_cookie() {
     assert_eq!(post("sec-fetch-site", "cross-site").await, 403);
     assert_eq!(post("origin", "https://elsewhere.example").await, 403);
     assert_eq!(post("sec-fetch-site", "same-origin").await, 401, "a wrong password, but from our own page");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_kind_of_authorization_does_not_stand_for_a_token() {
+    let server = TestServer::start().await;
+    let request = || {
+        server.http.put(format!("{}/api/v2/audit/resources", server.url)).header("cookie", "annals_session=x")
+    };
+    let basic = request().header("authorization", "Basic eDp5").header("sec-fetch-site", "cross-site");
+    assert_eq!(basic.send().await.unwrap().status(), 403);
+    let basic = server.get("/api/v2/audit").header("authorization", "Basic eDp5");
+    assert_eq!(basic.send().await.unwrap().status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sends_events_in_the_name_of_the_log() {
+    let server = TestServer::start().await;
+    let forged = server.post_events(template_event("x", r#""source":"annals""#)).await;
+    assert_eq!(forged.status(), 422);
+    assert_eq!(json(forged).await["validations"][0]["field"], "/0/source");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_are_folded() {
+    let server = TestServer::start().await;
+    let fields: Vec<String> = (0..500).map(|n| format!("\"f{n}\":1")).collect();
+    let event = template_event("x", &format!("\"after\":{{{}}}", fields.join(",")));
+    let reply = server.post_events(vec![event; 50].join("\n")).await;
+    assert_eq!(json(reply).await["warnings"].as_array().unwrap().len(), 100);
 }

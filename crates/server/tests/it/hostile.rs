@@ -30,7 +30,9 @@ fn files(dir: &Path, prefix: &str) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_body_of_the_json_test_suite_is_refused() {
-    let Some(dir) = data("json-test-suite", "every_bad_body_of_the_json_test_suite_is_refused") else { return };
+    let Some(dir) = data("json-test-suite", "every_bad_body_of_the_json_test_suite_is_refused") else {
+        return;
+    };
     let server = TestServer::start().await;
     let before = server.count("").await;
     let bodies = files(&dir, "n_");
@@ -121,7 +123,11 @@ async fn bombs_and_floods_are_refused() {
     for _ in 0..256 {
         gzip.write_all(&vec![b' '; 1024 * 1024]).unwrap();
     }
-    assert_eq!(server.post_encoded("gzip", gzip.finish().unwrap()).await, 413, "256 MiB in a few hundred KiB");
+    assert_eq!(
+        server.post_encoded("gzip", gzip.finish().unwrap()).await,
+        413,
+        "256 MiB in a few hundred KiB"
+    );
     let bomb = zstd::encode_all(&vec![b' '; 64 * 1024 * 1024][..], 3).unwrap();
     assert_eq!(server.post_encoded("zstd", bomb).await, 413);
     assert_eq!(server.post_encoded("identity", vec![b' '; 8 * 1024 * 1024 + 1]).await, 413);

@@ -1,6 +1,11 @@
 //! Integration tests of the server.
 
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::print_stderr, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 mod api;
 mod hostile;

@@ -42,7 +42,16 @@ impl TestServer {
         // reqwest asks for a TLS provider even where no TLS is spoken; another test may have chosen it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        TestServer { url, engine, ingest_token, read_token, http, stop: Some(stop), running: Some(running), _dir: dir }
+        TestServer {
+            url,
+            engine,
+            ingest_token,
+            read_token,
+            http,
+            stop: Some(stop),
+            running: Some(running),
+            _dir: dir,
+        }
     }
 
     /// Stops the server gracefully and waits until it has ended.
@@ -62,7 +71,8 @@ impl TestServer {
 
     pub(crate) async fn post_encoded(&self, encoding: &str, body: Vec<u8>) -> u16 {
         let url = format!("{}/api/v2/audit/events", self.url);
-        let request = self.http.post(url).bearer_auth(&self.ingest_token).header("content-encoding", encoding);
+        let request =
+            self.http.post(url).bearer_auth(&self.ingest_token).header("content-encoding", encoding);
         request.body(body).send().await.unwrap().status().as_u16()
     }
 
