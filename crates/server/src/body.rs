@@ -5,6 +5,7 @@ use std::io::Read;
 use annals_model::limits::BODY_BYTES_MAX;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
 
 use crate::error::ApiError;
 
@@ -14,27 +15,31 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// A body as it came, still compressed.
 pub(crate) struct RawBody {
-    bytes: axum::body::Bytes,
+    bytes: Vec<u8>,
     encoding: String,
 }
 
+/// Bytes that are read and thrown away after the limit, so that a client that sends before it listens gets its answer
+/// rather than a broken connection.
+const DRAIN_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
 /// Reads a body of at most [`BODY_BYTES_MAX`] bytes.
-pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<RawBody, ApiError> {
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
+pub(crate) async fn read(headers: &HeaderMap, mut body: Body) -> Result<RawBody, ApiError> {
+    let mut bytes = Vec::new();
+    let mut total = 0;
+    while let Some(frame) = body.frame().await {
+        let broken = |_| ApiError::BodyUnreadable { detail: "the connection broke off".to_owned() };
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        total += data.len();
+        if total <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&data);
+        } else if total > DRAIN_BYTES_MAX {
+            break;
+        }
+    }
+    if total > BODY_BYTES_MAX {
         return Err(too_large());
     }
-    let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
-        // axum gives one type for both: too long, and broken off.
-        let is_limit = std::error::Error::source(&error)
-            .is_some_and(|source| source.to_string().contains("length limit"));
-        if is_limit {
-            too_large()
-        } else {
-            ApiError::BodyUnreadable { detail: "the connection broke off".to_owned() }
-        }
-    })?;
     let encoding =
         headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?")).unwrap_or_default();
     Ok(RawBody { bytes, encoding: encoding.to_ascii_lowercase() })
@@ -45,7 +50,7 @@ impl RawBody {
     /// connections.
     pub(crate) fn decode(self) -> Result<Vec<u8>, ApiError> {
         match self.encoding.as_str() {
-            "" | "identity" => Ok(self.bytes.into()),
+            "" | "identity" => Ok(self.bytes),
             "gzip" | "x-gzip" => decompress("gzip", flate2::read::MultiGzDecoder::new(&self.bytes[..])),
             "zstd" => {
                 let unreadable =

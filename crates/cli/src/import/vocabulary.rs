@@ -101,11 +101,6 @@ impl Vocabulary {
         }
     }
 
-    /// The registry that every log has.
-    pub(super) fn built_in(&self) -> &Registry {
-        &self.built_in
-    }
-
     /// Notes words for the next registration.
     pub(super) fn add(&mut self, words: Words) {
         if self.built_in.resource(&words.resource.name).is_none() {

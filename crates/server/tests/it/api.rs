@@ -214,10 +214,14 @@ fn the_description_covers_every_route_of_the_api() {
     assert!(openapi["openapi"].as_str().unwrap().starts_with("3.1"));
     let router = include_str!("../../src/router.rs");
     let mut seen = 0;
-    for line in router.lines().filter(|line| line.contains(".route(\"/api/v2") || line.contains("z\", get")) {
-        let path = line.split('"').nth(1).unwrap();
+    for route in router.split(".route(").skip(1) {
+        let path = route.split('"').nth(1).unwrap();
+        if !path.starts_with("/api/v2") && !path.ends_with('z') {
+            continue;
+        }
+        let methods = route.split(';').next().unwrap();
         for method in ["get", "put", "post"] {
-            let routed = line.contains(&format!(" {method}(")) || line.contains(&format!(").{method}("));
+            let routed = methods.contains(&format!(" {method}(")) || methods.contains(&format!(".{method}("));
             assert_eq!(openapi["paths"][path].get(method).is_some(), routed, "{method} {path}");
             seen += usize::from(routed);
         }
@@ -247,7 +251,7 @@ async fn another_kind_of_authorization_does_not_stand_for_a_token() {
     };
     let basic = request().header("authorization", "Basic eDp5").header("sec-fetch-site", "cross-site");
     assert_eq!(basic.send().await.unwrap().status(), 403);
-    let basic = server.get("/api/v2/audit").header("authorization", "Basic eDp5");
+    let basic = server.http.get(format!("{}/api/v2/audit", server.url)).header("authorization", "Basic eDp5");
     assert_eq!(basic.send().await.unwrap().status(), 401);
 }
 
