@@ -42,7 +42,8 @@ impl ReadyEvent {
         let salts = random::salts();
         let record = prepared.record(&salts);
         let leaf = leaf_hash(&record.leaf_bytes(store.log_id()));
-        let mut bytes = Vec::with_capacity(record.body.len() + 256);
+        let mut bytes =
+            Vec::with_capacity(record.body.len() + openings_bytes(&prepared) + RECORD_OVERHEAD_BYTES);
         record.encode(&mut bytes);
         let time_us = prepared.time.as_micros();
         let deletes = prepared.deletes.take();
@@ -50,6 +51,13 @@ impl ReadyEvent {
             deletes.map(|(resource_type, resource_id)| Deletion { resource_type, resource_id, time_us });
         ReadyEvent { prepared, record: NewRecord { bytes, leaf, deletes } }
     }
+}
+
+/// Fixed parts of a record and of its six openings at most, rounded up.
+const RECORD_OVERHEAD_BYTES: usize = 320;
+
+fn openings_bytes(prepared: &Prepared) -> usize {
+    prepared.groups.iter().map(|(_, value)| value.len()).sum()
 }
 
 /// Where an event stands after it was appended, or stood already.

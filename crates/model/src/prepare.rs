@@ -188,7 +188,7 @@ impl<'r> Preparation<'r> {
         let additional = self.additional_fields(event.additional_fields);
 
         let mut groups: Vec<(Group, String)> = Vec::new();
-        let mut body = Vec::with_capacity(512);
+        let mut body = Vec::with_capacity(1_024);
         body.push(b'{');
         member(&mut body, "action", action);
         member(&mut body, "resource_type", kind);
