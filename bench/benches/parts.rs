@@ -59,7 +59,8 @@ fn searches(criterion: &mut Criterion) {
         "resource_target:workspace-1*",
         "space-77",
     ] {
-        group.bench_function(query, |bencher| {
+        let name = if query.is_empty() { "(no filter)" } else { query };
+        group.bench_function(name, |bencher| {
             let request = SearchRequest { query, limit: 25, offset: 0, after: None };
             bencher.iter(|| {
                 engine.search(&operator, &request, |found| Ok(found.added.seq)).expect("a good query").count

@@ -1,6 +1,6 @@
 //! Search: which rows match a filter, how many there are, and which come first.
 //!
-//! A log is searched as a list of segments. Each answers a [`Filter`](annals_query::Filter) with a bitmap of its rows
+//! A log is searched as a list of segments. Each answers a [`Filter`] with a bitmap of its rows
 //! and walks any bitmap from its newest row; [`search`] joins the answers into an exact count and one page. There is one
 //! search algorithm; what differs is where a segment keeps its index. [`MemorySegment`] indexes the tail as it grows.
 //!

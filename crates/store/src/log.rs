@@ -20,7 +20,7 @@ pub struct Head {
 /// One event to append.
 #[derive(Debug, Clone)]
 pub struct NewRecord {
-    /// Its stored form, as [`Record::encode`] writes it.
+    /// Its stored form, as [`annals_model::record::Record::encode`] writes it.
     pub bytes: Vec<u8>,
     /// Hash of its leaf.
     pub leaf: Hash,

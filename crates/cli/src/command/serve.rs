@@ -1,5 +1,6 @@
 //! `annals serve`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,7 +126,9 @@ pub(crate) async fn run_until_signal(server: BoundServer) -> anyhow::Result<()> 
 
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log `{filter}` is no filter"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let started = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),
