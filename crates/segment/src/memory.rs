@@ -13,8 +13,8 @@ use crate::search::Hit;
 /// Rows of one memory segment. 65,536 rows are one container of a bitmap, and inserting a late time moves 256 KB at most.
 pub const MEMORY_SEGMENT_ROWS: u32 = 65_536;
 
-/// Keys whose values are texts, each with a dictionary of its own; `Text` is what free words search.
-const TEXT_KEYS: [Key; 17] = [
+/// Keys whose values are texts, each with a dictionary of its own.
+const TEXT_KEYS: [Key; 16] = [
     Key::ResourceType,
     Key::ResourceId,
     Key::ResourceTarget,
@@ -31,8 +31,12 @@ const TEXT_KEYS: [Key; 17] = [
     Key::Source,
     Key::Impersonator,
     Key::OnBehalfOf,
-    Key::Text,
 ];
+
+/// Keys that free words search, besides names of people and organizations, which have dictionaries of their own, and the
+/// address. A dictionary of all words would hold each of these texts a second time.
+const WORD_KEYS: [Key; 6] =
+    [Key::ResourceTarget, Key::Username, Key::Email, Key::ResourceType, Key::Action, Key::Changed];
 
 /// An index that grows by one event at a time. Row `n` is the event of seq `first_seq + n`.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub struct MemorySegment {
     /// `order` is 0, 1, 2, ...: no event came late.
     in_order: bool,
     texts: [Dictionary<Box<str>>; TEXT_KEYS.len()],
+    names: Dictionary<Box<str>>,
+    organization_names: Dictionary<Box<str>>,
     addresses: Dictionary<IpAddr>,
     request_ids: Dictionary<Uuid>,
     ids: Dictionary<Uuid>,
@@ -59,6 +65,8 @@ impl MemorySegment {
             order: Vec::new(),
             in_order: true,
             texts: Default::default(),
+            names: Dictionary::default(),
+            organization_names: Dictionary::default(),
             addresses: Dictionary::default(),
             request_ids: Dictionary::default(),
             ids: Dictionary::default(),
@@ -101,6 +109,14 @@ impl MemorySegment {
         for (key, dictionary) in TEXT_KEYS.into_iter().zip(&mut self.texts) {
             for text in document.texts(key) {
                 insert_text(dictionary, &text, row);
+            }
+        }
+        for (text, dictionary) in [
+            (document.user.name, &mut self.names),
+            (document.organization_name, &mut self.organization_names),
+        ] {
+            if !text.is_empty() {
+                insert_text(dictionary, text, row);
             }
         }
         if let Some(address) = document.address() {
@@ -151,18 +167,27 @@ impl MemorySegment {
         TEXT_KEYS.iter().position(|text_key| *text_key == key).map(|at| &self.texts[at])
     }
 
+    fn word_dictionaries(&self) -> impl Iterator<Item = &Dictionary<Box<str>>> {
+        let of_keys = WORD_KEYS.into_iter().filter_map(|key| self.dictionary(key));
+        of_keys.chain([&self.names, &self.organization_names])
+    }
+
     fn matching_term(&self, term: &Term) -> RoaringBitmap {
         let mut rows = RoaringBitmap::new();
         match &term.test {
+            Test::AnyOf(patterns) if term.key == Key::Text => {
+                for dictionary in self.word_dictionaries() {
+                    add_matching(dictionary, patterns, &mut rows);
+                }
+                let matches = |address: &IpAddr| {
+                    let text = address.to_string();
+                    patterns.iter().any(|pattern| pattern.matches(&text))
+                };
+                self.addresses.where_term(matches, &mut rows);
+            }
             Test::AnyOf(patterns) => {
-                let Some(dictionary) = self.dictionary(term.key) else { return rows };
-                for pattern in patterns {
-                    match pattern {
-                        Pattern::Exact(value) => dictionary.exact(value.as_str(), &mut rows),
-                        Pattern::Glob(_) | Pattern::Contains(_) => {
-                            dictionary.where_term(|text| pattern.matches(text), &mut rows);
-                        }
-                    }
+                if let Some(dictionary) = self.dictionary(term.key) {
+                    add_matching(dictionary, patterns, &mut rows);
                 }
             }
             Test::Net(nets) => {
@@ -192,6 +217,11 @@ impl MemorySegment {
             Test::Exists => {
                 rows = match term.key {
                     Key::Seq | Key::Time => self.everything(),
+                    Key::Text => {
+                        self.word_dictionaries().fold(self.addresses.present().clone(), |rows, dictionary| {
+                            rows | dictionary.present()
+                        })
+                    }
                     Key::Ip => self.addresses.present().clone(),
                     Key::RequestId => self.request_ids.present().clone(),
                     Key::Id => self.ids.present().clone(),
@@ -236,6 +266,17 @@ impl MemorySegment {
             rows.extend(self.order[from..to].iter().copied());
         }
         rows
+    }
+}
+
+fn add_matching(dictionary: &Dictionary<Box<str>>, patterns: &[Pattern], rows: &mut RoaringBitmap) {
+    for pattern in patterns {
+        match pattern {
+            Pattern::Exact(value) => dictionary.exact(value.as_str(), rows),
+            Pattern::Glob(_) | Pattern::Contains(_) => {
+                dictionary.where_term(|text| pattern.matches(text), rows);
+            }
+        }
     }
 }
 
