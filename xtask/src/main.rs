@@ -35,7 +35,7 @@ fn tidy(root: &Path) -> anyhow::Result<Vec<String>> {
     let files = tracked_files(root)?;
     let mut complaints = Vec::new();
     for file in &files {
-        for rule in [length, names, todo_has_an_issue, boundaries, lints_are_shared] {
+        for rule in [length, names, todo_has_an_issue, boundaries, unsafe_has_one_home, lints_are_shared] {
             complaints.extend(rule(file));
         }
     }
@@ -83,8 +83,12 @@ fn todo_has_an_issue(file: &File) -> Option<String> {
 }
 
 /// Which crate alone may name a library.
-const BOUNDARIES: [(&str, &str); 4] = [
+const BOUNDARIES: [(&str, &str); 8] = [
     ("rusqlite", "crates/store"),
+    ("postgres", "crates/store"),
+    ("object_store", "crates/store"),
+    ("memmap2", "crates/store"),
+    ("parquet", "crates/segment"),
     ("axum", "crates/server"),
     ("roaring", "crates/segment"),
     ("askama", "crates/server"),
@@ -100,6 +104,14 @@ fn boundaries(file: &File) -> Option<String> {
             named && !file.path.starts_with(home)
         })
         .map(|(library, home)| format!("{}: `{library}` is named by {home} alone", file.path))
+}
+
+/// `unsafe` has one home.
+fn unsafe_has_one_home(file: &File) -> Option<String> {
+    let word = concat!("unsafe", "_code");
+    let is_code = file.path.starts_with("crates/") && file.path.ends_with(".rs");
+    (is_code && file.path != "crates/store/src/map.rs" && file.text.contains(word))
+        .then(|| format!("{}: `{word}` is allowed in crates/store/src/map.rs alone", file.path))
 }
 
 fn lints_are_shared(file: &File) -> Option<String> {

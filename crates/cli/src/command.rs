@@ -1,13 +1,16 @@
 //! The commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod query;
+pub(crate) mod repair;
 pub(crate) mod resources;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod user;
+pub(crate) mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +25,7 @@ pub(crate) fn open_for_import(target: &TargetArgs) -> anyhow::Result<Target> {
     if target.server.is_some() {
         return target.open(Options::default());
     }
-    Ok(Target::Local(Arc::new(open_or_create_engine(&target.data_dir(), Options::default())?)))
+    Ok(Target::Local(Arc::new(open_or_create_engine(&target.location()?, Options::default())?)))
 }
 
 /// Reads the operator's registry documents.

@@ -40,6 +40,14 @@ enum Command {
     Search(command::search::SearchArgs),
     /// Take in events from files
     Import(import::ImportArgs),
+    /// Check every stored byte of a log: checksums, structure, and the tree recomputed from every event
+    Verify(command::verify::VerifyArgs),
+    /// Say what a damaged log can be rebuilt from, and rebuild it
+    Repair(command::repair::RepairArgs),
+    /// Copy a log while it runs
+    Backup(command::backup::BackupArgs),
+    /// Put a backup into an empty data directory
+    Restore(command::backup::RestoreArgs),
     /// Read query texts; `annals query --help` is the reference of the language
     Query(command::query::QueryArgs),
     /// Print what changed between two states of a resource
@@ -64,6 +72,10 @@ fn main() -> ExitCode {
         Command::Import(args) => {
             command::open_for_import(&target).and_then(|target| import::run(args, &target, json))
         }
+        Command::Verify(args) => command::verify::run(args, &target, json),
+        Command::Repair(args) => command::repair::run(args, &target, json),
+        Command::Backup(args) => command::backup::back_up(args, &target, json).map(|()| output::GOOD),
+        Command::Restore(args) => command::backup::restore(args, &target, json),
         Command::Query(args) => command::query::run(args, &target, json),
         Command::Diff(args) => command::diff::run(args, json).map(|()| output::GOOD),
         Command::Resources(args) => command::resources::run(args, &target, json).map(|()| output::GOOD),

@@ -1,8 +1,10 @@
 //! Writing to standard output and standard error, and the exit codes.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Success.
 pub(crate) const GOOD: u8 = 0;
@@ -38,4 +40,19 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         }
     }
     ExitCode::from(FAILED)
+}
+
+/// A bar for long work in front of a person, else one that shows nothing. Bars are drawn on standard error.
+pub(crate) fn progress_bar(template: &str, json: bool) -> ProgressBar {
+    if json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template).expect("the template is sound");
+    ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
+}
+
+/// Moves a bar; what is to do may still grow.
+pub(crate) fn show_progress(bar: &ProgressBar, done: u64, all: u64) {
+    bar.set_length(all);
+    bar.set_position(done);
 }

@@ -1,10 +1,10 @@
 //! Where a command works: on a data directory in place, or on a server over HTTP.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use annals_client::Client;
-use annals_engine::{Engine, Options, PartialBatch, Principal, SearchRequest};
+use annals_engine::{DatabaseLocation, Engine, Location, Options, PartialBatch, Principal, SearchRequest};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -17,6 +17,12 @@ pub(crate) struct TargetArgs {
     /// Data directory of an embedded log, to work on in place
     #[arg(long, value_name = "DIR", env = "ANNALS_DATA", global = true)]
     pub(crate) data: Option<PathBuf>,
+    /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/NAME
+    #[arg(long, value_name = "URL", env = "ANNALS_DATABASE_URL", hide_env_values = true, global = true)]
+    pub(crate) database_url: Option<String>,
+    /// Where sealed segments are kept: a directory or s3://BUCKET/PREFIX [default: DIR/segments]
+    #[arg(long, value_name = "PLACE", env = "ANNALS_OBJECTS", global = true)]
+    pub(crate) objects: Option<String>,
     /// Address of a server, such as http://127.0.0.1:2662
     #[arg(long, value_name = "URL", env = "ANNALS_SERVER", global = true)]
     pub(crate) server: Option<String>,
@@ -42,40 +48,63 @@ impl TargetArgs {
         self.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
     }
 
-    /// Opens what the flags name; a server wins over the default data directory, not over `--data`.
+    /// Where the log is kept.
+    pub(crate) fn location(&self) -> anyhow::Result<Location> {
+        let mut location = Location::embedded(&self.data_dir());
+        if let Some(url) = &self.database_url {
+            location.database = url.parse().context("--database-url")?;
+        }
+        if let Some(objects) = &self.objects {
+            location.objects = objects.parse().context("--objects")?;
+        }
+        Ok(location)
+    }
+
+    /// A log is named here, not one behind a server.
+    pub(crate) fn is_local(&self) -> bool {
+        self.data.is_some() || self.database_url.is_some()
+    }
+
+    /// Opens what the flags name; a server wins over the default data directory, not over a named one.
     pub(crate) fn open(&self, options: Options) -> anyhow::Result<Target> {
-        match (&self.server, &self.data) {
-            (Some(url), None) => {
+        match &self.server {
+            Some(_) if self.is_local() => {
+                anyhow::bail!("--server names another log than --data or --database-url; give one of them")
+            }
+            Some(url) => {
                 let token =
                     self.token.as_deref().context("a server needs a token: --token or ANNALS_TOKEN")?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 Ok(Target::Remote(Client::new(url, token)?, Box::new(runtime)))
             }
-            (Some(_), Some(_)) => anyhow::bail!("--data and --server name two logs; give one of them"),
-            (None, _) => Ok(Target::Local(Arc::new(open_engine(&self.data_dir(), options)?))),
+            None => Ok(Target::Local(Arc::new(open_engine(&self.location()?, options)?))),
         }
     }
 }
 
-/// Opens an embedded log, or creates it and says so: a new deployment may make its tokens before its first start.
-pub(crate) fn open_or_create_engine(dir: &Path, options: Options) -> anyhow::Result<Engine> {
-    let is_new = !dir.join("annals.db").exists();
-    let engine = Engine::create_or_open(dir, options)
-        .with_context(|| format!("cannot use the data directory `{}`", dir.display()))?;
-    if is_new {
+/// Opens a log, or creates it and says so: a new deployment may make its tokens before its first start.
+pub(crate) fn open_or_create_engine(location: &Location, options: Options) -> anyhow::Result<Engine> {
+    let new_dir = match &location.database {
+        DatabaseLocation::Directory(dir) => Some(dir).filter(|dir| !dir.join("annals.db").exists()),
+        _ => None,
+    };
+    let engine = Engine::create_or_open(location, options)
+        .with_context(|| format!("cannot use the log in {}", location.database))?;
+    if let Some(dir) = new_dir {
         output::note(format_args!("created a new log in {}", dir.display()));
     }
     Ok(engine)
 }
 
-/// Opens an existing embedded log.
-pub(crate) fn open_engine(dir: &Path, options: Options) -> anyhow::Result<Engine> {
-    Engine::open(dir, options).with_context(|| {
-        format!(
-            "cannot open the log in `{}`; `annals serve --data {}` creates one",
-            dir.display(),
-            dir.display()
-        )
+/// Opens an existing log.
+pub(crate) fn open_engine(location: &Location, options: Options) -> anyhow::Result<Engine> {
+    Engine::open(location, options).with_context(|| {
+        let flag = match &location.database {
+            DatabaseLocation::Directory(_) => "--data",
+            DatabaseLocation::Postgres(_) => "--database-url",
+        };
+        let place = &location.database;
+        format!("cannot open the log in `{place}`; `annals serve {flag} {place}` creates one")
     })
 }
 

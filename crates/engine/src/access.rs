@@ -345,6 +345,7 @@ impl Engine {
         let secret = SecretText::random(match token.kind {
             TokenKind::Ingest => "annals_ingest_",
             TokenKind::Read => "annals_read_",
+            TokenKind::Metrics => "annals_metrics_",
         });
         let created = self.now();
         let stored = Token {

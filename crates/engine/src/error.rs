@@ -1,6 +1,7 @@
 //! Failures that any use case may meet.
 
-use annals_store::StoreError;
+use annals_segment::{SegmentError, SegmentWriteError};
+use annals_store::{ObjectError, StoreError};
 
 /// The log itself failed, or was set up wrongly; not the caller's fault.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,36 @@ pub enum EngineError {
     /// A tail row cannot be read.
     #[error(transparent)]
     Batch(#[from] annals_store::BatchError),
+    /// The object store failed.
+    #[error(transparent)]
+    Object(Box<ObjectError>),
+    /// A sealed segment cannot be used.
+    #[error("segment `{object}`: {source}; `annals verify` checks the whole log")]
+    Segment {
+        /// Its object.
+        object: String,
+        /// What is wrong.
+        #[source]
+        source: SegmentError,
+    },
+    /// A search met a damaged segment.
+    #[error("{0}; `annals verify` names the segment")]
+    Search(#[from] SegmentError),
+    /// A segment could not be made.
+    #[error("a segment could not be made: {0}")]
+    SegmentWrite(#[from] SegmentWriteError),
+    /// The manifest's segments are no subtrees of one tree.
+    #[error("the manifest is damaged: {0}; `annals verify` checks the whole log")]
+    Tree(#[from] annals_tlog::FrontierError),
+    /// The object store returned other bytes than were written; nothing was sealed.
+    #[error("the object store returned other bytes of `{object}` than were written")]
+    NotReadBack {
+        /// Its object.
+        object: String,
+    },
+    /// Another process, or the background thread of this one, is sealing.
+    #[error("another process is sealing; try again later")]
+    SealingElsewhere,
     /// A registry document of the operator, or a stored one, does not fit the registry.
     #[error("registry document {name}: {message}")]
     Registry {
@@ -32,6 +63,26 @@ pub enum EngineError {
     /// A password cannot be hashed.
     #[error("cannot hash a password: {0}")]
     Password(String),
+}
+
+impl From<ObjectError> for EngineError {
+    fn from(error: ObjectError) -> EngineError {
+        EngineError::Object(Box::new(error))
+    }
+}
+
+impl EngineError {
+    /// The database or the object store does not answer now; trying again helps.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            EngineError::Store(error) => error.is_busy() || error.is_unavailable(),
+            EngineError::Object(error) => error.is_unavailable(),
+            EngineError::Segment { source, .. } | EngineError::Search(source) => {
+                matches!(source, SegmentError::Unreadable { .. })
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The caller is known but may not do this.

@@ -1,14 +1,18 @@
 //! Reading events by position, and what a read adds to them.
 
+use std::sync::Arc;
+
 use annals_model::audit_log::{Added, AuditLog, StoredEvent};
-use annals_model::id::EventId;
+use annals_model::record::Record;
 use annals_model::registry::{Deletion, Described, Linked, Registry, ResourceType};
-use annals_segment::Hit;
-use annals_store::StoreError;
+use annals_segment::{EventPage, Place};
+use annals_store::{StoreError, TailRow};
 use serde_json::value::RawValue;
 
 use crate::Engine;
 use crate::error::EngineError;
+use crate::index::Parts;
+use crate::sealed::SealedPart;
 
 /// An event with all that a reader is shown.
 #[derive(Debug)]
@@ -29,40 +33,73 @@ impl<'e> FoundEvent<'e> {
     }
 }
 
+/// What was read last: events of a page often lie side by side.
+enum Read {
+    Nothing,
+    Tail(TailRow),
+    Sealed(Arc<SealedPart>, EventPage),
+}
+
 impl Engine {
     /// Reads the events of a page in its order and makes of each what `each` returns.
     ///
-    /// Rows are read in the order of seq, one at a time, so that a page of scattered events never holds more than one.
+    /// Events are read in the order in which they are stored, one tail row or segment page at a time, so that a page of
+    /// scattered events never holds more than one.
     pub(crate) fn read_events<T>(
         &self,
-        hits: &[Hit],
+        parts: &Parts,
+        places: &[Place],
         mut each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
     ) -> Result<Vec<T>, EngineError> {
         let registry = self.registry.current().registry;
-        let mut by_seq: Vec<(u64, usize)> = hits.iter().enumerate().map(|(at, hit)| (hit.seq, at)).collect();
-        by_seq.sort_unstable();
-        let mut results: Vec<Option<T>> = hits.iter().map(|_| None).collect();
-        let mut wanted = by_seq.into_iter().peekable();
-        while let Some((first, _)) = wanted.peek().copied() {
-            let missing =
-                || StoreError::Damaged { what: format!("seq {first} is indexed but not in the tail") };
-            let row = self.store.row_of(first)?.ok_or_else(missing)?;
-            for record in row.records() {
-                let (seq, record) = record?;
-                if let Some((_, at)) = wanted.next_if(|(wanted, _)| *wanted == seq) {
-                    let event = StoredEvent::read(&record)?;
-                    let added = self.added(&registry, &event, seq)?;
-                    results[at] = Some(each(FoundEvent { event: &event, added })?);
-                }
-            }
+        let mut stored: Vec<usize> = (0..places.len()).collect();
+        stored.sort_unstable_by_key(|at| (places[*at].segment, places[*at].row));
+        let mut results: Vec<Option<T>> = places.iter().map(|_| None).collect();
+        let mut read = Read::Nothing;
+        for at in stored {
+            let place = &places[at];
+            let sealed = parts.sealed(place.segment);
+            results[at] = Some(self.with_record(sealed, place, &mut read, |record| {
+                let event = StoredEvent::read(record)?;
+                let added = self.added(&registry, &event, place.hit.seq)?;
+                each(FoundEvent { event: &event, added })
+            })?);
         }
         Ok(results.into_iter().flatten().collect())
     }
 
-    /// Finds the position of an event by its id.
-    pub(crate) fn find_id(&self, id: EventId) -> Result<Option<Hit>, EngineError> {
-        self.log.refresh()?;
-        Ok(self.log.seq_of(id).map(|seq| Hit { time_us: 0, seq }))
+    fn with_record<T>(
+        &self,
+        sealed: Option<&Arc<SealedPart>>,
+        place: &Place,
+        read: &mut Read,
+        work: impl FnOnce(&Record<'_>) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        if let Some(part) = sealed {
+            return with_sealed(part, place.row, read, work);
+        }
+        let seq = place.hit.seq;
+        let is_read = matches!(read, Read::Tail(row) if holds(row, seq));
+        if !is_read {
+            match self.store.row_of(seq)? {
+                Some(row) => *read = Read::Tail(row),
+                // Sealed since the search looked.
+                None => {
+                    let parts = self.log.refresh()?;
+                    let part = parts.sealed_at(seq).ok_or_else(|| missing(seq))?;
+                    let row = part.row_of_seq(seq)?;
+                    return with_sealed(part, row, read, work);
+                }
+            }
+        }
+        let Read::Tail(row) = read else { return Err(missing(seq).into()) };
+        for record in row.records() {
+            let (at, record) = record?;
+            if at == seq {
+                return work(&record);
+            }
+        }
+        Err(missing(seq).into())
     }
 
     fn added(&self, registry: &Registry, event: &StoredEvent<'_>, seq: u64) -> Result<Added, EngineError> {
@@ -121,4 +158,29 @@ impl Engine {
         let deleted = self.store.deleted_at(kind, &annals_model::id::normalise(&id))?;
         Ok(deleted.is_some_and(|deleted| deleted >= (event.time.as_micros(), seq)))
     }
+}
+
+fn with_sealed<T>(
+    part: &Arc<SealedPart>,
+    row: u32,
+    read: &mut Read,
+    work: impl FnOnce(&Record<'_>) -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    let is_read =
+        matches!(read, Read::Sealed(of, page) if Arc::ptr_eq(of, part) && page.rows().contains(&row));
+    if !is_read {
+        *read = Read::Sealed(Arc::clone(part), part.page_of(row)?);
+    }
+    match read {
+        Read::Sealed(_, page) => work(&part.record(page, row)?),
+        _ => unreachable!("the page was read just now"),
+    }
+}
+
+fn holds(row: &TailRow, seq: u64) -> bool {
+    (row.first_seq()..row.first_seq() + u64::from(row.count())).contains(&seq)
+}
+
+fn missing(seq: u64) -> StoreError {
+    StoreError::Damaged { what: format!("seq {seq} is indexed but not in the log") }
 }

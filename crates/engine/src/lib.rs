@@ -10,42 +10,69 @@
 //! Read [`Engine`] first.
 
 mod access;
+mod backup;
+mod bucket;
 mod clock;
 mod document;
 mod error;
 mod events;
+mod index;
 mod ingest;
+mod location;
 mod log;
+mod merge;
+mod metrics;
 mod own_event;
 mod password;
 mod principal;
 mod random;
 mod registration;
+mod repair;
+mod seal;
+mod sealed;
 mod search;
+mod verify;
 
 pub use access::{
     Credential, LoginError, NewPerson, NewToken, Origin, SESSION_SECONDS, SecretText, SetupError,
 };
+pub use backup::{BackupError, BackupReport, backup, restore};
+pub use bucket::{BUCKETS_MAX, Bucket, BucketError};
 pub use clock::Clock;
 pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
 pub use ingest::{Appended, IngestError, PartialBatch, Pending, PlacedEvent, SyntaxFault};
+pub use location::Location;
+pub use metrics::MetricsFormat;
 pub use own_event::OwnEvent;
 pub use principal::Principal;
 pub use registration::{Registered, RegistrationError};
-pub use search::{Cursor, CursorError, SearchError, SearchRequest, SearchResults};
+pub use repair::{Repair, RepairReport, repair};
+pub use seal::SealPolicy;
+pub use search::{
+    Cursor, CursorError, Histogram, HistogramRequest, SearchError, SearchRequest, SearchResults,
+};
+pub use verify::{Finding, VerifyReport, verify};
 
-pub use annals_store::{Head, Person, PersonId, Role, StoreError, Token, TokenId, TokenKind};
+pub use annals_query::Key;
+pub use annals_segment::Facets;
+pub use annals_store::{
+    DatabaseLocation, Head, ObjectsLocation, Person, PersonId, Role, StoreError, Token, TokenId, TokenKind,
+};
 
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use annals_model::id::LogId;
 use annals_model::registry::Registry;
-use annals_store::Store;
+use annals_store::{Objects, Store};
 
+use crate::index::Index;
 use crate::log::Log;
+use crate::metrics::Metrics;
 use crate::registration::SharedRegistry;
+use crate::seal::{Sealer, SealingThread};
+use crate::sealed::Sealed;
 
 /// How a log is opened.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +84,8 @@ pub struct Options {
     pub registry_documents: Option<Vec<String>>,
     /// Address of the audited deployment, such as `https://coder.example`; without it names are not linked.
     pub deployment_url: Option<String>,
+    /// When events are sealed into segments.
+    pub seal: SealPolicy,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -65,44 +94,98 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Engine {
     store: Arc<Store>,
+    objects: Arc<Objects>,
     log: Log,
+    sealer: Sealer,
+    sealing: Mutex<Option<SealingThread>>,
     registry: SharedRegistry,
+    metrics: Arc<Metrics>,
     options: Options,
 }
 
 impl Engine {
-    /// Opens the log in a directory.
+    /// Opens a log.
     ///
     /// # Errors
     /// [`EngineError`] if there is none, or it or a registry document cannot be used.
-    pub fn open(dir: &Path, options: Options) -> Result<Engine, EngineError> {
-        Engine::with_store(Store::open(dir)?, options)
+    pub fn open(location: impl Into<Location>, options: Options) -> Result<Engine, EngineError> {
+        let location = location.into();
+        Engine::with_store(Store::open(&location.database)?, &location, options)
     }
 
-    /// Opens the log in a directory, or creates both.
+    /// Opens a log, or creates it.
     ///
     /// # Errors
-    /// [`EngineError`] if the directory, the log or a registry document cannot be used.
-    pub fn create_or_open(dir: &Path, options: Options) -> Result<Engine, EngineError> {
+    /// [`EngineError`] if the log or a registry document cannot be used.
+    pub fn create_or_open(location: impl Into<Location>, options: Options) -> Result<Engine, EngineError> {
+        let location = location.into();
         let log_id = LogId::from_bytes(random::bytes());
-        let store = Store::create_or_open(dir, log_id, options.clock.now())?;
-        Engine::with_store(store, options)
+        let store = Store::create_or_open(&location.database, log_id, options.clock.now())?;
+        Engine::with_store(store, &location, options)
     }
 
-    fn with_store(store: Store, options: Options) -> Result<Engine, EngineError> {
+    fn with_store(store: Store, location: &Location, options: Options) -> Result<Engine, EngineError> {
         let store = Arc::new(store);
         let registry = SharedRegistry::new(options.allow_unknown);
         match &options.registry_documents {
             Some(documents) => registry.put_operator_documents(&store, documents, options.clock.now())?,
             None => registry.refresh(&store)?,
         }
-        let log = Log::open(Arc::clone(&store))?;
-        Ok(Engine { store, log, registry, options })
+        let objects = Arc::new(Objects::open(&location.objects, &location.cache_dir())?);
+        let metrics = Arc::new(Metrics::new());
+        let index = Index::new(Sealed::new(Arc::clone(&objects)));
+        let log = Log::open(Arc::clone(&store), index, Arc::clone(&metrics))?;
+        let sealer = Sealer {
+            store: Arc::clone(&store),
+            objects: Arc::clone(&objects),
+            index: Arc::clone(log.index()),
+            metrics: Arc::clone(&metrics),
+            policy: options.seal.clone(),
+            clock: options.clock.clone(),
+            has_work_left: Arc::new(AtomicBool::new(true)),
+            replaced: Arc::default(),
+        };
+        let sealing = options.seal.in_background.then(|| SealingThread::start(sealer.clone())).transpose()?;
+        let sealing = Mutex::new(sealing);
+        Ok(Engine { store, objects, log, sealer, sealing, registry, metrics, options })
     }
 
-    /// Finishes what was accepted and stops appending. Dropping the engine does the same.
+    /// Finishes what was accepted and stops appending and sealing. Dropping the engine does the same.
     pub fn stop(&self) {
         self.log.stop();
+        drop(self.sealing.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Seals all events that a segment can hold, down to segments of 256, and returns how many segments it made.
+    ///
+    /// # Errors
+    /// [`EngineError::SealingElsewhere`] if another process, or the background thread, is sealing.
+    pub fn seal_now(&self) -> Result<usize, EngineError> {
+        self.sealer.seal_all()
+    }
+
+    /// Seals what is due, as the background thread does, and returns how many segments it made.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the database or the object store fails.
+    pub fn seal_due(&self) -> Result<usize, EngineError> {
+        self.sealer.round(&|| true)
+    }
+
+    /// The numbers for the operator, for whoever may see them.
+    ///
+    /// # Errors
+    /// [`ForbiddenError`] if the caller may not.
+    pub fn metrics(&self, principal: &Principal, format: MetricsFormat) -> Result<String, ForbiddenError> {
+        principal.may_see_metrics()?;
+        // A scrape must answer while the database is away: then the numbers are those of the last look.
+        if let Ok(state) = self.store.state() {
+            let events = i64::try_from(state.head.size).unwrap_or(i64::MAX);
+            self.metrics.log_events.set(events);
+            self.metrics.tail_events.set(events - i64::try_from(state.sealed).unwrap_or(i64::MAX));
+        }
+        self.metrics.set_objects(&self.objects.stats());
+        Ok(self.metrics.text(format))
     }
 
     /// Says whether the log takes and finds events.
@@ -116,12 +199,12 @@ impl Engine {
         Ok(self.store.head()?)
     }
 
-    /// Recomputes the tree from the stored events and compares it with head and tiles; writes nothing.
+    /// Checks every byte of the log, as [`verify`] does.
     ///
     /// # Errors
-    /// [`EngineError`] names the first difference.
-    pub fn check(&self) -> Result<Head, EngineError> {
-        Ok(self.store.check()?)
+    /// [`EngineError`] if the database does not answer; what is damaged stands in the report.
+    pub fn verify(&self) -> Result<VerifyReport, EngineError> {
+        verify::verify_parts(&self.store, &self.objects, &mut |_, _| {})
     }
 
     /// The time, as the log sees it.

@@ -7,23 +7,22 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use annals_model::audit_log::StoredEvent;
 use annals_model::id::EventId;
 use annals_model::limits::{COMMIT_BYTES_MAX, QUEUE_BYTES_MAX};
 use annals_model::prepare::Prepared;
 use annals_model::record::{Record, RecordError};
-use annals_query::Filter;
-use annals_segment::{Found, MemorySegment, Page, Segment};
 use annals_store::{Append, Deletion, LogWriter, NewRecord, Store, StoreError};
 use annals_tlog::leaf_hash;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-use crate::document::document;
 use crate::error::EngineError;
+use crate::index::{Index, Parts};
+use crate::metrics::Metrics;
 use crate::random;
 
 /// Batches that wait for the appending thread; their bytes are limited by [`QUEUE_BYTES_MAX`] as well.
@@ -82,7 +81,7 @@ pub(crate) enum AppendFailure {
     Failed {
         /// The disk is full.
         is_full: bool,
-        /// Another process held the lock for too long.
+        /// The database does not answer, or another process held the lock for too long.
         is_busy: bool,
     },
 }
@@ -100,7 +99,8 @@ struct Submission {
 #[derive(Debug)]
 pub(crate) struct Log {
     store: Arc<Store>,
-    index: Arc<RwLock<Index>>,
+    index: Arc<Index>,
+    metrics: Arc<Metrics>,
     /// Bytes of the records that wait for their commit.
     queued_bytes: Arc<AtomicUsize>,
     /// Taken when the log stops; the appending thread ends when it has answered everything before.
@@ -109,13 +109,16 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn open(store: Arc<Store>) -> Result<Log, EngineError> {
-        let index = Arc::new(RwLock::new(Index::default()));
+    pub(crate) fn open(store: Arc<Store>, index: Index, metrics: Arc<Metrics>) -> Result<Log, EngineError> {
+        let index = Arc::new(index);
+        index.refresh(&store)?;
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = sync_channel(QUEUE_BATCHES_MAX);
         let mut appender = Appender {
             writer: store.log_writer()?,
+            store: Arc::clone(&store),
             index: Arc::clone(&index),
+            metrics: Arc::clone(&metrics),
             queued_bytes: Arc::clone(&queued_bytes),
             receiver,
         };
@@ -123,15 +126,14 @@ impl Log {
             .name("append".to_owned())
             .spawn(move || appender.run())
             .map_err(EngineError::Thread)?;
-        let log = Log {
+        Ok(Log {
             store,
             index,
+            metrics,
             queued_bytes,
             sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
-        };
-        log.refresh()?;
-        Ok(log)
+        })
     }
 
     /// Hands a batch to the appending thread. The answer comes after its commit.
@@ -157,42 +159,29 @@ impl Log {
         };
         if sent.is_err() {
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.metrics.refused_batches.inc();
         }
         sent.map(|()| receiver)
     }
 
-    /// Brings the index up to the head, so that a search sees every event acknowledged before it began, whichever
-    /// process took it.
-    pub(crate) fn refresh(&self) -> Result<(), EngineError> {
-        let head = self.store.head()?;
-        if self.read_index().next_seq() >= head.size {
-            return Ok(());
-        }
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let from_seq = index.next_seq();
-        let mut result = Ok(());
-        self.store.tail_from(from_seq, |row| {
-            if result.is_ok() {
-                result = index.push_row(&row);
-            }
-        })?;
-        result
+    /// Brings the index up to the head and returns its parts, so that a search sees every event acknowledged before it
+    /// began, whichever process took it.
+    pub(crate) fn refresh(&self) -> Result<Parts, EngineError> {
+        self.index.refresh(&self.store)?;
+        let parts = self.index.parts();
+        self.metrics.segments.set(i64::try_from(parts.sealed_count()).unwrap_or(i64::MAX));
+        Ok(parts)
     }
 
-    /// Counts and finds.
-    pub(crate) fn search(&self, filter: &Filter, page: &Page) -> Found {
-        self.read_index().search(filter, page)
+    /// What the open log looks at.
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
     }
 
     /// Says whether the appending thread runs.
     pub(crate) fn is_appending(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
-    /// Returns the seq of the event with an id.
-    pub(crate) fn seq_of(&self, id: EventId) -> Option<u64> {
-        self.read_index().seq_of(id)
     }
 
     /// Finishes the queue and ends the thread.
@@ -204,10 +193,6 @@ impl Log {
             error!("the appending thread ended by a panic");
         }
     }
-
-    fn read_index(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Log {
@@ -216,55 +201,22 @@ impl Drop for Log {
     }
 }
 
-/// The index over the whole tail.
-#[derive(Debug, Default)]
-struct Index {
-    segments: Vec<MemorySegment>,
-}
+/// What became of each batch of a commit. One whose repeated ids cannot be compared with what is stored fails alone.
+type Placings = Vec<Result<Vec<Placing>, EngineError>>;
 
-impl Index {
-    fn next_seq(&self) -> u64 {
-        self.segments.last().map_or(0, MemorySegment::next_seq)
-    }
-
-    fn seq_of(&self, id: EventId) -> Option<u64> {
-        // Repetitions are nearly always recent.
-        self.segments.iter().rev().find_map(|segment| segment.seq_of(id.uuid()))
-    }
-
-    fn search(&self, filter: &Filter, page: &Page) -> Found {
-        let segments: Vec<&dyn Segment> =
-            self.segments.iter().map(|segment| segment as &dyn Segment).collect();
-        annals_segment::search(&segments, filter, page)
-    }
-
-    fn push_row(&mut self, row: &annals_store::TailRow) -> Result<(), EngineError> {
-        for record in row.records() {
-            let (seq, record) = record?;
-            self.push(seq, &record)?;
-        }
-        Ok(())
-    }
-
-    /// Adds an event, unless it is there already: a reader may have been faster than the appending thread.
-    fn push(&mut self, seq: u64, record: &Record<'_>) -> Result<(), EngineError> {
-        if seq < self.next_seq() {
-            return Ok(());
-        }
-        let event = StoredEvent::read(record)?;
-        if self.segments.last().is_none_or(MemorySegment::is_full) {
-            self.segments.push(MemorySegment::new(seq));
-        }
-        let segment = self.segments.last_mut().expect("a segment was just made sure of");
-        segment.push(&document(&event, seq));
-        Ok(())
-    }
+/// What a producer hears; the operator reads the cause in the log.
+fn failure(cause: &EngineError) -> AppendFailure {
+    error!(error = %cause, cause = ?std::error::Error::source(cause), "append failed");
+    let is_full = matches!(cause, EngineError::Store(error) if error.is_full());
+    AppendFailure::Failed { is_full, is_busy: cause.is_unavailable() }
 }
 
 /// The thread that appends.
 struct Appender {
     writer: LogWriter,
-    index: Arc<RwLock<Index>>,
+    store: Arc<Store>,
+    index: Arc<Index>,
+    metrics: Arc<Metrics>,
     queued_bytes: Arc<AtomicUsize>,
     receiver: Receiver<Submission>,
 }
@@ -284,46 +236,66 @@ impl Appender {
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
             }
+            let started = Instant::now();
             let result = self.append(&group);
+            self.measure(started, &result);
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.answer(group, result);
         }
     }
 
-    fn answer(&self, group: Vec<Submission>, result: Result<Vec<Vec<Placing>>, EngineError>) {
+    fn answer(&self, group: Vec<Submission>, result: Result<Placings, EngineError>) {
         match result {
             Ok(placings) => {
                 for (submission, placing) in group.into_iter().zip(placings) {
                     // A client that hung up does not hear it; its events are in the log all the same.
-                    if submission.reply.send(Ok(placing)).is_err() {
+                    if submission.reply.send(placing.map_err(|cause| failure(&cause))).is_err() {
                         debug!("a producer left before its answer");
                     }
                 }
             }
             Err(cause) => {
-                error!(error = %cause, cause = ?std::error::Error::source(&cause), "append failed");
-                let is_full = matches!(&cause, EngineError::Store(error) if error.is_full());
-                let is_busy = matches!(&cause, EngineError::Store(error) if error.is_busy());
+                let failure = failure(&cause);
                 for submission in group {
-                    drop(submission.reply.send(Err(AppendFailure::Failed { is_full, is_busy })));
+                    drop(submission.reply.send(Err(failure.clone())));
                 }
             }
         }
     }
 
-    fn append(&mut self, group: &[Submission]) -> Result<Vec<Vec<Placing>>, EngineError> {
-        let append = self.writer.begin()?;
+    fn measure(&self, started: Instant, result: &Result<Placings, EngineError>) {
+        match result {
+            Ok(placings) => {
+                let placed = placings.iter().flatten().flatten().flatten();
+                let duplicates = placed.clone().filter(|placed| placed.is_duplicate).count() as u64;
+                self.metrics.duplicates.inc_by(duplicates);
+                self.metrics.events.inc_by(placed.count() as u64 - duplicates);
+                self.metrics.commits.inc();
+                self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+            }
+            Err(_) => {
+                self.metrics.commit_failures.inc();
+            }
+        }
+    }
+
+    fn append(&mut self, group: &[Submission]) -> Result<Placings, EngineError> {
+        let mut append = loop {
+            let append = self.writer.begin()?;
+            // Events that others appended and sealed before we saw them: their segments are opened without the lock, since
+            // that may take a download.
+            if self.index.adding().next_seq() >= append.state().sealed {
+                break append;
+            }
+            drop(append);
+            self.index.refresh(&self.store)?;
+        };
         let first_seq = append.head().size;
-        catch_up(&self.index, &append)?;
+        catch_up(&self.index, &mut append)?;
 
         let mut placement = Placement { first_seq, new: Vec::new(), new_ids: HashMap::new() };
-        let placings: Vec<Vec<Placing>> = {
-            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            group
-                .iter()
-                .map(|submission| placement.place(submission, &index, &append))
-                .collect::<Result<_, EngineError>>()?
-        };
+        let placings: Placings =
+            group.iter().map(|submission| placement.place(submission, &self.index, &mut append)).collect();
         if placement.new.is_empty() {
             return Ok(placings);
         }
@@ -339,30 +311,29 @@ impl Appender {
     }
 
     fn index_committed(&self, first_seq: u64, records: &[&NewRecord]) -> Result<(), EngineError> {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let adding = self.index.adding();
         for (seq, record) in (first_seq..).zip(records) {
             let (record, _) = Record::decode(&record.bytes).map_err(just_encoded)?;
-            index.push(seq, &record)?;
+            adding.push(seq, &record)?;
         }
         Ok(())
     }
 }
 
-fn just_encoded(error: RecordError) -> StoreError {
+pub(crate) fn just_encoded(error: RecordError) -> StoreError {
     StoreError::Damaged { what: format!("a record just encoded: {error}") }
 }
 
 /// Indexes what other processes appended since we last looked.
-fn catch_up(index: &RwLock<Index>, append: &Append<'_>) -> Result<(), EngineError> {
-    let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
-    let from_seq = index.next_seq();
-    if from_seq >= append.head().size {
+fn catch_up(index: &Index, append: &mut Append<'_>) -> Result<(), EngineError> {
+    let adding = index.adding();
+    if adding.next_seq() >= append.head().size {
         return Ok(());
     }
     let mut result = Ok(());
-    append.tail_from(from_seq, |row| {
+    append.tail_from(adding.next_seq(), |row| {
         if result.is_ok() {
-            result = index.push_row(&row);
+            result = adding.push_row(&row);
         }
     })?;
     result
@@ -376,31 +347,33 @@ struct Placement<'g> {
 }
 
 impl<'g> Placement<'g> {
-    /// Places the events of one batch. If one conflicts and the batch is all or nothing, none of its events is placed.
+    /// Places the events of one batch. If it fails, or one conflicts and the batch is all or nothing, none is placed.
     fn place(
         &mut self,
         submission: &'g Submission,
         index: &Index,
-        append: &Append<'_>,
+        append: &mut Append<'_>,
     ) -> Result<Vec<Placing>, EngineError> {
         let new_before = self.new.len();
-        let mut placings = Vec::with_capacity(submission.events.len());
-        for event in &submission.events {
-            placings.push(self.place_event(event, index, append)?);
-        }
-        if submission.all_or_nothing && placings.iter().any(Result::is_err) {
+        let placings: Result<Vec<Placing>, EngineError> =
+            submission.events.iter().map(|event| self.place_event(event, index, append)).collect();
+        let is_refused = match &placings {
+            Err(_) => true,
+            Ok(placings) => submission.all_or_nothing && placings.iter().any(Result::is_err),
+        };
+        if is_refused {
             for event in self.new.drain(new_before..) {
                 self.new_ids.remove(&event.prepared.id);
             }
         }
-        Ok(placings)
+        placings
     }
 
     fn place_event(
         &mut self,
         event: &'g ReadyEvent,
         index: &Index,
-        append: &Append<'_>,
+        append: &mut Append<'_>,
     ) -> Result<Placing, EngineError> {
         let id = event.prepared.id;
         if event.prepared.has_own_id {
@@ -410,8 +383,8 @@ impl<'g> Placement<'g> {
                 let seq = self.first_seq + *at as u64;
                 return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });
             }
-            if let Some(seq) = index.seq_of(id) {
-                let same = stored_is_same(append, seq, &event.prepared)?;
+            if let Some(seq) = index.seq_of(id)? {
+                let same = stored_is_same(index, append, seq, &event.prepared)?;
                 return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });
             }
             self.new_ids.insert(id, self.new.len());
@@ -422,14 +395,24 @@ impl<'g> Placement<'g> {
     }
 }
 
-fn stored_is_same(append: &Append<'_>, seq: u64, prepared: &Prepared) -> Result<bool, EngineError> {
-    let missing = || StoreError::Damaged { what: format!("seq {seq} is indexed but not in the tail") };
-    let row = append.row_of(seq)?.ok_or_else(missing)?;
-    for record in row.records() {
-        let (at, record) = record?;
-        if at == seq {
-            return Ok(prepared.is_same_as(&record));
+fn stored_is_same(
+    index: &Index,
+    append: &mut Append<'_>,
+    seq: u64,
+    prepared: &Prepared,
+) -> Result<bool, EngineError> {
+    let missing = || StoreError::Damaged { what: format!("seq {seq} is indexed but not in the log") };
+    if let Some(row) = append.row_of(seq)? {
+        for record in row.records() {
+            let (at, record) = record?;
+            if at == seq {
+                return Ok(prepared.is_same_as(&record));
+            }
         }
+        return Err(missing().into());
     }
-    Err(missing().into())
+    // Sealed already, perhaps since this index was brought up to date.
+    let parts = index.parts();
+    let part = parts.sealed_at(seq).ok_or_else(missing)?;
+    part.with_record(seq, |record| prepared.is_same_as(record))
 }

@@ -22,6 +22,7 @@ enum Identity {
 
 const READ_HINT: &str = "ask a site manager for the role `auditor`, or use a token of kind `read`";
 const INGEST_HINT: &str = "use a token of kind `ingest`: annals token create --kind ingest --name NAME";
+const METRICS_HINT: &str = "use a token of kind `metrics`: annals token create --kind metrics --name NAME";
 const MANAGE_HINT: &str = "ask a site manager";
 
 impl Principal {
@@ -121,6 +122,19 @@ impl Principal {
             Identity::Operator | Identity::System => true,
         };
         self.allow(allowed, "manage the site", MANAGE_HINT)
+    }
+
+    /// Says whether the numbers for the operator may be seen.
+    ///
+    /// # Errors
+    /// [`ForbiddenError`] if not.
+    pub fn may_see_metrics(&self) -> Result<(), ForbiddenError> {
+        let allowed = match &self.identity {
+            Identity::Person(person) => person.role == Role::SiteManager,
+            Identity::Token { token, .. } => token.kind == TokenKind::Metrics,
+            Identity::Operator | Identity::System => true,
+        };
+        self.allow(allowed, "see the metrics", METRICS_HINT)
     }
 
     /// What of the log is in sight: joined to every filter as a tree, never as text.

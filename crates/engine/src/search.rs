@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Instant;
 
 use annals_model::id::EventId;
-use annals_query::{CheckedQuery, Context, QueryErrors};
-use annals_segment::{Hit, Page};
+use annals_query::{CheckedQuery, Context, Filter, Key, QueryErrors, Term, Test};
+use annals_segment::{Facets, Hit, Page, SegmentError};
 
 use crate::Engine;
+use crate::bucket::{BUCKETS_MAX, Bucket};
 use crate::error::{EngineError, ForbiddenError};
 use crate::events::FoundEvent;
 use crate::principal::Principal;
@@ -80,9 +82,44 @@ pub enum SearchError {
     /// The query has errors.
     #[error("the query has errors")]
     Query(QueryErrors),
+    /// A histogram of so many spans helps nobody.
+    #[error("more than {max} buckets; choose a longer bucket or a shorter time")]
+    TooManyBuckets {
+        /// Most buckets of one answer.
+        max: usize,
+    },
+    /// Nearly every event has its own value of this key.
+    #[error("values of `{}` cannot be counted", .0.name())]
+    NotCounted(Key),
     /// The log failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// What to count over time.
+#[derive(Debug, Clone, Copy)]
+pub struct HistogramRequest<'q> {
+    /// The query text.
+    pub query: &'q str,
+    /// Length of a bucket; one that gives about 60 if absent.
+    pub bucket: Option<Bucket>,
+    /// Begin, microseconds since 1970; the first matching event's bucket if absent.
+    pub from_us: Option<i64>,
+    /// End, exclusive; the last matching event's bucket if absent.
+    pub to_us: Option<i64>,
+}
+
+/// Matching events over time.
+#[derive(Debug, Clone)]
+pub struct Histogram {
+    /// Length of the buckets.
+    pub bucket: Bucket,
+    /// Start of each bucket, microseconds since 1970, and its events.
+    pub buckets: Vec<(i64, u64)>,
+    /// Events in all buckets.
+    pub count: u64,
+    /// How words of the query were read, where that may surprise.
+    pub notes: Vec<String>,
 }
 
 impl Engine {
@@ -108,21 +145,19 @@ impl Engine {
         request: &SearchRequest<'_>,
         each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
     ) -> Result<SearchResults<T>, SearchError> {
-        principal.may_read()?;
-        self.registry.refresh(&self.store)?;
-        let query = self.check_query(principal, request.query).map_err(SearchError::Query)?;
-        let notes = query.notes().iter().map(ToString::to_string).collect();
-        let filter = principal.sight().and(query.into_filter());
-        self.log.refresh()?;
+        let (filter, notes) = self.readable_filter(principal, request.query)?;
+        let started = Instant::now();
+        let parts = self.log.refresh()?;
         let page = Page {
             limit: request.limit,
             offset: request.offset,
             after: request.after.map(|cursor| cursor.hit),
         };
-        let found = self.log.search(&filter, &page);
-        let is_last = found.hits.len() < request.limit;
-        let next = found.hits.last().filter(|_| !is_last).map(|hit| Cursor { hit: *hit });
-        let events = self.read_events(&found.hits, each)?;
+        let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
+        let is_last = found.places.len() < request.limit;
+        let next = found.places.last().filter(|_| !is_last).map(|place| Cursor { hit: place.hit });
+        let events = self.read_events(&parts, &found.places, each)?;
+        self.measure_search(started);
         Ok(SearchResults { count: found.count, events, next, notes })
     }
 
@@ -137,17 +172,89 @@ impl Engine {
         each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
     ) -> Result<Option<T>, SearchError> {
         principal.may_read()?;
-        let Some(hit) = self.find_id(id)? else { return Ok(None) };
+        let by_id = Filter::Term(Term::new(Key::Id, Test::Uuid(vec![id.uuid()])));
         // The same search as any other decides whether it is in sight.
-        let by_id = annals_query::Filter::Term(annals_query::Term::new(
-            annals_query::Key::Id,
-            annals_query::Test::Uuid(vec![id.uuid()]),
-        ));
         let filter = principal.sight().and(by_id);
-        if self.log.search(&filter, &Page { limit: 0, offset: 0, after: None }).count == 0 {
-            return Ok(None);
-        }
-        Ok(self.read_events(&[hit], each)?.pop())
+        let parts = self.log.refresh()?;
+        let page = Page { limit: 1, offset: 0, after: None };
+        let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
+        Ok(self.read_events(&parts, &found.places, each)?.pop())
+    }
+
+    /// Counts the matching events in spans of time, exactly.
+    ///
+    /// # Errors
+    /// [`SearchError`] if the caller may not read, the query has errors, the spans are too many, or the log failed.
+    pub fn histogram(
+        &self,
+        principal: &Principal,
+        request: &HistogramRequest<'_>,
+    ) -> Result<Histogram, SearchError> {
+        let (filter, notes) = self.readable_filter(principal, request.query)?;
+        let started = Instant::now();
+        let parts = self.log.refresh()?;
+        let span = match (request.from_us, request.to_us) {
+            (Some(from), Some(to)) => Some((from, to)),
+            (from, to) => {
+                parts.span(&filter)?.map(|(first, last)| (from.unwrap_or(first), to.unwrap_or(last + 1)))
+            }
+        };
+        let Some((from_us, to_us)) = span.filter(|(from, to)| from < to) else {
+            let count = 0;
+            return Ok(Histogram {
+                bucket: request.bucket.unwrap_or(Bucket::DAY),
+                buckets: Vec::new(),
+                count,
+                notes,
+            });
+        };
+        let bucket = request.bucket.unwrap_or_else(|| Bucket::fitting(from_us, to_us));
+        let edges = bucket.edges(from_us, to_us).ok_or(SearchError::TooManyBuckets { max: BUCKETS_MAX })?;
+        let counts = parts.histogram(&filter, &edges).map_err(EngineError::from)?;
+        self.measure_search(started);
+        let count = counts.iter().sum();
+        let buckets = edges.into_iter().zip(counts).collect();
+        Ok(Histogram { bucket, buckets, count, notes })
+    }
+
+    /// Counts the values of a key among the matching events, exactly, and returns the most frequent ones.
+    ///
+    /// # Errors
+    /// [`SearchError`] if the caller may not read, the query has errors, the key has no counted values, or the log failed.
+    pub fn facets(
+        &self,
+        principal: &Principal,
+        query: &str,
+        key: Key,
+        limit: usize,
+    ) -> Result<(Facets, Vec<String>), SearchError> {
+        let (filter, notes) = self.readable_filter(principal, query)?;
+        let started = Instant::now();
+        let parts = self.log.refresh()?;
+        let facets = parts.facets(&filter, key, limit).map_err(|error| match error {
+            SegmentError::NotCounted(key) => SearchError::NotCounted(key),
+            other => EngineError::from(other).into(),
+        })?;
+        self.measure_search(started);
+        Ok((facets, notes))
+    }
+
+    /// The filter of a query text, joined to what the caller may see.
+    fn readable_filter(
+        &self,
+        principal: &Principal,
+        query: &str,
+    ) -> Result<(Filter, Vec<String>), SearchError> {
+        principal.may_read()?;
+        self.registry.refresh(&self.store)?;
+        let query = self.check_query(principal, query).map_err(SearchError::Query)?;
+        let notes = query.notes().iter().map(ToString::to_string).collect();
+        Ok((principal.sight().and(query.into_filter()), notes))
+    }
+
+    fn measure_search(&self, started: Instant) {
+        self.metrics.searches.inc();
+        self.metrics.search_seconds.observe(started.elapsed().as_secs_f64());
     }
 }
 

@@ -188,6 +188,20 @@ impl<'a> Record<'a> {
         out.extend_from_slice(&self.registry_version.to_be_bytes());
         out.extend_from_slice(&self.nonce);
         push_long(out, self.body.as_bytes());
+        self.encode_openings(out);
+    }
+
+    /// Appends what a segment keeps beside id, time and body:
+    /// `kind u8 received i64 registry_version u32 nonce[16]`, then the openings as in [`Record::encode`].
+    pub fn encode_envelope(&self, out: &mut Vec<u8>) {
+        out.push(self.kind as u8);
+        out.extend_from_slice(&self.received.as_micros().to_be_bytes());
+        out.extend_from_slice(&self.registry_version.to_be_bytes());
+        out.extend_from_slice(&self.nonce);
+        self.encode_openings(out);
+    }
+
+    fn encode_openings(&self, out: &mut Vec<u8>) {
         debug_assert!(self.openings.len() <= OPENINGS_MAX, "the body has six groups at most");
         out.push(u8::try_from(self.openings.len()).expect("at most OPENINGS_MAX openings"));
         for opening in &self.openings {
@@ -221,25 +235,31 @@ impl<'a> Record<'a> {
         let registry_version = u32::from_be_bytes(reader.array()?);
         let nonce = reader.array()?;
         let body = reader.long_text()?;
-        let count = usize::from(reader.byte()?);
-        if count > OPENINGS_MAX {
-            return Err(RecordError::MalformedOpening);
-        }
-        let mut openings = Vec::with_capacity(count);
-        for _ in 0..count {
-            let state = reader.byte()?;
-            let path_bytes = usize::from(reader.byte()?);
-            let path = std::str::from_utf8(reader.take(path_bytes)?).map_err(|_| RecordError::NotText)?;
-            openings.push(match state {
-                OPENING_PRESENT => {
-                    Opening::Present { path, salt: reader.array()?, value: reader.long_text()? }
-                }
-                OPENING_ERASED => Opening::Erased { path, commitment: reader.array()? },
-                _ => return Err(RecordError::MalformedOpening),
-            });
-        }
+        let openings = reader.openings()?;
         let record = Record { id, kind, time, received, registry_version, nonce, body, openings };
         Ok((record, reader.rest))
+    }
+
+    /// Puts a record together from the parts that a segment keeps.
+    ///
+    /// # Errors
+    /// [`RecordError`] if the envelope is not what [`Record::encode_envelope`] writes.
+    pub fn from_envelope(
+        id: EventId,
+        time: Time,
+        body: &'a str,
+        envelope: &'a [u8],
+    ) -> Result<Record<'a>, RecordError> {
+        let mut reader = Reader { rest: envelope };
+        let kind = LeafKind::from_byte(reader.byte()?)?;
+        let received = reader.time()?;
+        let registry_version = u32::from_be_bytes(reader.array()?);
+        let nonce = reader.array()?;
+        let openings = reader.openings()?;
+        if !reader.rest.is_empty() {
+            return Err(RecordError::MalformedOpening);
+        }
+        Ok(Record { id, kind, time, received, registry_version, nonce, body, openings })
     }
 
     /// Returns the value of a personal group: nothing if the event has none or it was erased.
@@ -310,6 +330,25 @@ impl<'a> Reader<'a> {
         Time::from_micros(i64::from_be_bytes(self.array()?)).map_err(|_| RecordError::TimeOutOfRange)
     }
 
+    fn openings(&mut self) -> Result<Vec<Opening<'a>>, RecordError> {
+        let count = usize::from(self.byte()?);
+        if count > OPENINGS_MAX {
+            return Err(RecordError::MalformedOpening);
+        }
+        let mut openings = Vec::with_capacity(count);
+        for _ in 0..count {
+            let state = self.byte()?;
+            let path_bytes = usize::from(self.byte()?);
+            let path = std::str::from_utf8(self.take(path_bytes)?).map_err(|_| RecordError::NotText)?;
+            openings.push(match state {
+                OPENING_PRESENT => Opening::Present { path, salt: self.array()?, value: self.long_text()? },
+                OPENING_ERASED => Opening::Erased { path, commitment: self.array()? },
+                _ => return Err(RecordError::MalformedOpening),
+            });
+        }
+        Ok(openings)
+    }
+
     fn long_text(&mut self) -> Result<&'a str, RecordError> {
         let length = u32::from_be_bytes(self.array()?);
         let bytes =
@@ -355,6 +394,19 @@ mod tests {
                 "{length}"
             );
         }
+    }
+
+    #[test]
+    fn an_envelope_gives_the_record_back() {
+        let mut envelope = Vec::new();
+        record().encode_envelope(&mut envelope);
+        let (id, time, body) = (record().id, record().time, record().body);
+        assert_eq!(Record::from_envelope(id, time, body, &envelope).unwrap(), record());
+        for length in 0..envelope.len() {
+            assert!(Record::from_envelope(id, time, body, &envelope[..length]).is_err(), "{length}");
+        }
+        envelope.push(0);
+        assert!(Record::from_envelope(id, time, body, &envelope).is_err());
     }
 
     #[test]

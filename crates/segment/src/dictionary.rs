@@ -75,6 +75,23 @@ impl<T: Eq + Hash> Dictionary<T> {
     }
 }
 
+impl<T> Dictionary<T> {
+    /// Calls `each` with every term that some of the rows have, and how many; without rows, of all.
+    pub(crate) fn counts(&self, rows: Option<&RoaringBitmap>, mut each: impl FnMut(&T, u32)) {
+        for (term, with_term) in &self.terms {
+            let count = match (with_term, rows) {
+                (Rows::One(_), None) => 1,
+                (Rows::One(row), Some(rows)) => u64::from(rows.contains(*row)),
+                (Rows::Many(with_term), None) => with_term.len(),
+                (Rows::Many(with_term), Some(rows)) => with_term.intersection_len(rows),
+            };
+            if count > 0 {
+                each(term, u32::try_from(count).expect("at most MEMORY_SEGMENT_ROWS rows"));
+            }
+        }
+    }
+}
+
 impl Rows {
     fn add_to(&self, into: &mut RoaringBitmap) {
         match self {

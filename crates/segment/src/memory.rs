@@ -1,16 +1,16 @@
 //! The index of a part of the tail: rows in the order of their seq, terms in hash tables.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
-use annals_query::{Document, Filter, Key, Pattern, Term, Test, fold};
+use annals_query::{Document, Key, Pattern, Term, Test, fold};
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
-use crate::Segment;
 use crate::dictionary::Dictionary;
-use crate::search::Hit;
+use crate::{RowSet, Segment, SegmentError};
 
-/// Rows of one memory segment. 65,536 rows are one container of a bitmap, and inserting a late time moves 256 KB at most.
+/// Rows of one memory segment. 65,536 rows are one container of a bitmap.
 pub const MEMORY_SEGMENT_ROWS: u32 = 65_536;
 
 /// Keys whose values are texts, each with a dictionary of its own.
@@ -38,15 +38,18 @@ const TEXT_KEYS: [Key; 16] = [
 const WORD_KEYS: [Key; 6] =
     [Key::ResourceTarget, Key::Username, Key::Email, Key::ResourceType, Key::Action, Key::Changed];
 
-/// An index that grows by one event at a time. Row `n` is the event of seq `first_seq + n`.
+/// An index that grows by one event at a time.
+///
+/// Inside, events are numbered as they arrive; `order` translates to rows and back. Where no event came late, both are the
+/// same numbers.
 #[derive(Debug)]
 pub struct MemorySegment {
     first_seq: u64,
     times: Vec<i64>,
-    /// Rows by (time, seq), oldest first.
-    order: Vec<u32>,
-    /// `order` is 0, 1, 2, ...: no event came late.
+    /// No event came late.
     in_order: bool,
+    /// Made by the first search after an event; sorting times that are nearly sorted costs little.
+    order: OnceLock<Order>,
     texts: [Dictionary<Box<str>>; TEXT_KEYS.len()],
     names: Dictionary<Box<str>>,
     organization_names: Dictionary<Box<str>>,
@@ -56,14 +59,23 @@ pub struct MemorySegment {
     statuses: Dictionary<u16>,
 }
 
+/// Arrivals and rows of a segment to which events came late.
+#[derive(Debug)]
+struct Order {
+    /// Arrival of each row.
+    arrivals: Vec<u32>,
+    /// Row of each arrival.
+    rows: Vec<u32>,
+}
+
 impl MemorySegment {
     /// An empty index whose first row is the event of seq `first_seq`.
     pub fn new(first_seq: u64) -> MemorySegment {
         MemorySegment {
             first_seq,
             times: Vec::new(),
-            order: Vec::new(),
             in_order: true,
+            order: OnceLock::new(),
             texts: Default::default(),
             names: Dictionary::default(),
             organization_names: Dictionary::default(),
@@ -86,11 +98,11 @@ impl MemorySegment {
 
     /// No further row may be added; the next event begins a new segment.
     pub fn is_full(&self) -> bool {
-        self.row_count() == MEMORY_SEGMENT_ROWS
+        self.len() == MEMORY_SEGMENT_ROWS
     }
 
     /// Returns the seq of the event with an id.
-    pub fn seq_of(&self, id: Uuid) -> Option<u64> {
+    pub fn seq_of_id(&self, id: Uuid) -> Option<u64> {
         let mut rows = RoaringBitmap::new();
         self.ids.exact(&id, &mut rows);
         rows.min().map(|row| self.first_seq + u64::from(row))
@@ -104,8 +116,10 @@ impl MemorySegment {
     pub fn push(&mut self, document: &Document<'_>) {
         assert!(!self.is_full(), "a full memory segment takes no row");
         assert_eq!(document.seq, self.next_seq(), "rows come in the order of their seq");
-        let row = self.row_count();
-        self.push_time(document.time_us, row);
+        let row = self.len();
+        self.in_order &= self.times.last().is_none_or(|last| *last <= document.time_us);
+        self.times.push(document.time_us);
+        self.order.take();
         for (key, dictionary) in TEXT_KEYS.into_iter().zip(&mut self.texts) {
             for text in document.texts(key) {
                 insert_text(dictionary, &text, row);
@@ -133,33 +147,41 @@ impl MemorySegment {
         }
     }
 
-    fn row_count(&self) -> u32 {
+    fn len(&self) -> u32 {
         u32::try_from(self.times.len()).expect("at most MEMORY_SEGMENT_ROWS rows")
     }
 
-    fn push_time(&mut self, time_us: i64, row: u32) {
-        let is_newest = self.order.last().is_none_or(|last| self.time_of(*last) <= time_us);
-        self.times.push(time_us);
-        if is_newest {
-            self.order.push(row);
-        } else {
-            let at = self.order.partition_point(|other| self.time_of(*other) <= time_us);
-            self.order.insert(at, row);
-            self.in_order = false;
+    /// Nothing if rows and arrivals are the same numbers.
+    fn order(&self) -> Option<&Order> {
+        if self.in_order {
+            return None;
         }
+        Some(self.order.get_or_init(|| {
+            let mut arrivals: Vec<u32> = (0..self.len()).collect();
+            arrivals.sort_by_key(|arrival| self.times[*arrival as usize]);
+            let mut rows = vec![0; arrivals.len()];
+            for (row, arrival) in (0..).zip(&arrivals) {
+                rows[*arrival as usize] = row;
+            }
+            Order { arrivals, rows }
+        }))
     }
 
-    fn time_of(&self, row: u32) -> i64 {
-        self.times[row as usize]
+    fn arrival_of(&self, row: u32) -> u32 {
+        self.order().map_or(row, |order| order.arrivals[row as usize])
     }
 
-    fn hit(&self, row: u32) -> Hit {
-        Hit { time_us: self.time_of(row), seq: self.first_seq + u64::from(row) }
+    /// Translates arrivals to rows.
+    fn rows(&self, arrivals: &RoaringBitmap) -> RowSet {
+        let Some(order) = self.order() else { return RowSet::from_sorted(arrivals.iter().collect()) };
+        let mut rows: Vec<u32> = arrivals.iter().map(|arrival| order.rows[arrival as usize]).collect();
+        rows.sort_unstable();
+        RowSet::from_sorted(rows)
     }
 
     fn everything(&self) -> RoaringBitmap {
         let mut rows = RoaringBitmap::new();
-        rows.insert_range(0..self.row_count());
+        rows.insert_range(0..self.len());
         rows
     }
 
@@ -172,7 +194,8 @@ impl MemorySegment {
         of_keys.chain([&self.names, &self.organization_names])
     }
 
-    fn matching_term(&self, term: &Term) -> RoaringBitmap {
+    /// The arrivals that a term matches.
+    fn arrivals_with(&self, term: &Term) -> RoaringBitmap {
         let mut rows = RoaringBitmap::new();
         match &term.test {
             Test::AnyOf(patterns) if term.key == Key::Text => {
@@ -213,7 +236,7 @@ impl MemorySegment {
                 };
                 self.statuses.where_term(within, &mut rows);
             }
-            Test::Time { from_us, before_us } => rows = self.time_rows(*from_us, *before_us),
+            Test::Time { .. } => unreachable!("a span of time is a range of rows; `term_rows` answers it"),
             Test::Exists => {
                 rows = match term.key {
                     Key::Seq | Key::Time => self.everything(),
@@ -238,32 +261,14 @@ impl MemorySegment {
 
     fn seq_rows(&self, at_least: Option<i64>, at_most: Option<i64>) -> RoaringBitmap {
         let row_after = |seq: i128| {
-            let row = (seq - i128::from(self.first_seq)).clamp(0, i128::from(self.row_count()));
+            let row = (seq - i128::from(self.first_seq)).clamp(0, i128::from(self.len()));
             u32::try_from(row).expect("clamped to the row count")
         };
         let from = at_least.map_or(0, |seq| row_after(i128::from(seq)));
-        let to = at_most.map_or(self.row_count(), |seq| row_after(i128::from(seq) + 1));
+        let to = at_most.map_or(self.len(), |seq| row_after(i128::from(seq) + 1));
         let mut rows = RoaringBitmap::new();
         if from < to {
             rows.insert_range(from..to);
-        }
-        rows
-    }
-
-    fn time_rows(&self, from_us: Option<i64>, before_us: Option<i64>) -> RoaringBitmap {
-        let from = from_us.map_or(0, |from| self.order.partition_point(|row| self.time_of(*row) < from));
-        let to = before_us
-            .map_or(self.order.len(), |before| self.order.partition_point(|row| self.time_of(*row) < before));
-        let mut rows = RoaringBitmap::new();
-        if from >= to {
-            return rows;
-        }
-        if self.in_order {
-            // Position and row are the same number, so the range needs no look at the rows.
-            let row = |at: usize| u32::try_from(at).expect("at most MEMORY_SEGMENT_ROWS rows");
-            rows.insert_range(row(from)..row(to));
-        } else {
-            rows.extend(self.order[from..to].iter().copied());
         }
         rows
     }
@@ -286,43 +291,75 @@ fn insert_text(dictionary: &mut Dictionary<Box<str>>, text: &str, row: u32) {
 }
 
 impl Segment for MemorySegment {
+    fn row_count(&self) -> u32 {
+        self.len()
+    }
+
     fn time_range(&self) -> Option<(i64, i64)> {
-        let (first, last) = (self.order.first()?, self.order.last()?);
-        Some((self.time_of(*first), self.time_of(*last)))
+        let last = self.len().checked_sub(1)?;
+        let time_of = |row| self.times[self.arrival_of(row) as usize];
+        Some((time_of(0), time_of(last)))
     }
 
-    fn matching(&self, filter: &Filter) -> RoaringBitmap {
-        match filter {
-            Filter::And(filters) => {
-                let mut filters = filters.iter();
-                let Some(first) = filters.next() else { return self.everything() };
-                let mut rows = self.matching(first);
-                for filter in filters {
-                    if rows.is_empty() {
-                        break;
-                    }
-                    rows &= self.matching(filter);
-                }
-                rows
-            }
-            Filter::Or(filters) => {
-                filters.iter().fold(RoaringBitmap::new(), |rows, filter| rows | self.matching(filter))
-            }
-            Filter::Not(filter) => self.everything() - self.matching(filter),
-            Filter::Term(term) => self.matching_term(term),
-        }
+    fn time_of(&self, row: u32) -> Result<i64, SegmentError> {
+        Ok(self.times[self.arrival_of(row) as usize])
     }
 
-    fn newest_first<'s>(&'s self, rows: &'s RoaringBitmap) -> Box<dyn Iterator<Item = Hit> + 's> {
-        if self.in_order {
-            return Box::new(rows.iter().rev().map(|row| self.hit(row)));
+    fn seq_of(&self, row: u32) -> Result<u64, SegmentError> {
+        Ok(self.first_seq + u64::from(self.arrival_of(row)))
+    }
+
+    fn first_row_at(&self, time_us: i64) -> Result<u32, SegmentError> {
+        let row = match self.order() {
+            None => self.times.partition_point(|time| *time < time_us),
+            Some(order) => order.arrivals.partition_point(|arrival| self.times[*arrival as usize] < time_us),
+        };
+        Ok(u32::try_from(row).expect("at most MEMORY_SEGMENT_ROWS rows"))
+    }
+
+    fn term_count(&self, term: &Term) -> Result<u32, SegmentError> {
+        if let Test::Time { .. } = term.test {
+            return Ok(self.term_rows(term)?.len());
         }
-        // Sorting few rows is cheaper than walking all; walking stops early when many match.
-        if rows.len() * 16 < u64::from(self.row_count()) {
-            let mut hits: Vec<Hit> = rows.iter().map(|row| self.hit(row)).collect();
-            hits.sort_unstable_by(|left, right| right.cmp(left));
-            return Box::new(hits.into_iter());
+        Ok(u32::try_from(self.arrivals_with(term).len()).expect("at most MEMORY_SEGMENT_ROWS rows"))
+    }
+
+    fn term_rows(&self, term: &Term) -> Result<RowSet, SegmentError> {
+        // A span of time is a range of rows whatever the order of arrival.
+        if let Test::Time { from_us, before_us } = term.test {
+            let from = from_us.map_or(Ok(0), |from| self.first_row_at(from))?;
+            let to = before_us.map_or(Ok(self.len()), |before| self.first_row_at(before))?;
+            return Ok(RowSet::range(from..to));
         }
-        Box::new(self.order.iter().rev().filter(|row| rows.contains(**row)).map(|row| self.hit(*row)))
+        Ok(self.rows(&self.arrivals_with(term)))
+    }
+
+    fn term_rows_within(&self, term: &Term, rows: &RowSet) -> Result<RowSet, SegmentError> {
+        Ok(self.term_rows(term)?.intersection(rows))
+    }
+
+    fn facet(
+        &self,
+        key: Key,
+        rows: Option<&RowSet>,
+        each: &mut dyn FnMut(&str, u32),
+    ) -> Result<(), SegmentError> {
+        let arrivals: Option<RoaringBitmap> =
+            rows.map(|rows| rows.iter().map(|row| self.arrival_of(row)).collect());
+        let arrivals = arrivals.as_ref();
+        let dictionary = match key {
+            Key::Organization => Some(&self.organization_names),
+            Key::ResourceId | Key::Impersonator | Key::OnBehalfOf => None,
+            key => self.dictionary(key),
+        };
+        match (dictionary, key) {
+            (Some(dictionary), _) => dictionary.counts(arrivals, |term, count| each(term, count)),
+            (None, Key::Ip) => self.addresses.counts(arrivals, |ip, count| each(&ip.to_string(), count)),
+            (None, Key::StatusCode) => {
+                self.statuses.counts(arrivals, |status, count| each(&status.to_string(), count));
+            }
+            (None, key) => return Err(SegmentError::NotCounted(key)),
+        }
+        Ok(())
     }
 }

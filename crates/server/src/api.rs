@@ -1,7 +1,9 @@
 //! The JSON API.
 
+pub(crate) mod counts;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod parameters;
 pub(crate) mod resources;

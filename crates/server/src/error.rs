@@ -153,6 +153,14 @@ impl ApiError {
                 validations: errors.errors.iter().map(query_validation).collect(),
                 ..outline(StatusCode::BAD_REQUEST, "query", "Invalid audit search query.")
             },
+            ApiError::Search(SearchError::TooManyBuckets { .. }) => Outline {
+                validations: vec![Validation::new("bucket", self.to_string())],
+                ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
+            },
+            ApiError::Search(SearchError::NotCounted(_)) => Outline {
+                validations: vec![Validation::new("key", self.to_string())],
+                ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
+            },
             ApiError::Ingest(error) => self.ingest_outline(error),
             ApiError::BodyTooLarge { .. } => told(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", TOO_LARGE),
             ApiError::BodyUnreadable { .. } => {
@@ -174,6 +182,14 @@ impl ApiError {
             },
             ApiError::Setup(error) if !matches!(error, SetupError::Engine(_)) => {
                 told(StatusCode::UNPROCESSABLE_ENTITY, "set-up", "That cannot be done.")
+            }
+            ApiError::Engine(error)
+            | ApiError::Search(SearchError::Engine(error))
+            | ApiError::Registration(RegistrationError::Engine(error))
+            | ApiError::Setup(SetupError::Engine(error))
+                if error.is_unavailable() =>
+            {
+                outline(StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE)
             }
             ApiError::Search(_)
             | ApiError::Registration(_)
@@ -235,17 +251,22 @@ impl ApiError {
             IngestError::DiskFull => {
                 outline(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full.", detail)
             }
+            IngestError::Engine(error) if error.is_unavailable() => {
+                outline(StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE, String::new())
+            }
             _ => outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL, String::new()),
         }
     }
 
     /// Whether the cause belongs into the operator's log.
-    fn is_ours(status: StatusCode) -> bool {
-        status == StatusCode::INTERNAL_SERVER_ERROR || status == StatusCode::INSUFFICIENT_STORAGE
+    fn is_ours(status: StatusCode, code: &str) -> bool {
+        matches!(status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE)
+            || code == "unavailable"
     }
 }
 
 const INTERNAL: &str = "An internal server error occurred.";
+const UNAVAILABLE: &str = "The database or the object store does not answer; try again in a moment.";
 const TOO_LARGE: &str = "The request is too large.";
 
 fn query_validation(error: &annals_query::QueryError) -> Validation {
@@ -269,7 +290,7 @@ fn fault_validation(fault: &annals_model::event::Fault) -> Validation {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Outline { status, code, message, detail, validations } = self.outline();
-        if ApiError::is_ours(status) {
+        if ApiError::is_ours(status, code) {
             let causes = std::iter::successors(std::error::Error::source(&self), |cause| cause.source());
             let causes: Vec<String> = causes.map(ToString::to_string).collect();
             error!(error = %self, causes = causes.join(": "), "request failed");

@@ -32,6 +32,9 @@ pub(crate) fn router(app: App) -> Router {
             "/api/v2/audit/resources",
             get(api::resources::show_resources).put(api::resources::register_resources),
         )
+        .route("/api/v2/audit/histogram", get(api::counts::show_histogram))
+        .route("/api/v2/audit/facets", get(api::counts::show_facets))
+        .route("/metrics", get(api::metrics::show_metrics))
         .route("/api/v2/audit/{id}", get(api::search::show_event))
         .route("/api/openapi.json", get(api::openapi::show_openapi));
 

@@ -1,23 +1,58 @@
-//! The database of the log: tail, head, tiles, people, sessions, tokens, registry documents.
+//! The database of the log and its segment objects: tail, head, tiles, manifest, people, sessions, tokens, registry
+//! documents.
 //!
-//! `store` alone names SQL drivers. It keeps bytes and rows; what an event means, who may do what and when it is, it
-//! does not know: times come in as arguments. Everything that it acknowledges survives power loss: SQLite runs in WAL
-//! mode with `synchronous=FULL`, so a commit returns after its fsync.
+//! `store` alone names SQL drivers and object stores. It keeps bytes and rows; what an event means, who may do what and
+//! when it is, it does not know: times come in as arguments. The database is SQLite in a directory or PostgreSQL, behind
+//! one set of methods. Everything that it acknowledges survives power loss: SQLite runs in WAL mode with
+//! `synchronous=FULL`, PostgreSQL with `synchronous_commit` on, so a commit returns after its fsync.
 //!
-//! Read [`Store`] first, then [`LogWriter::begin`], the only way to append.
+//! Read [`Store`] first, then [`LogWriter::begin`], the only way to append, then [`SealLease`] and [`Objects`].
+//!
+//! ```
+//! use annals_model::{id::LogId, time::Time};
+//! use annals_store::{DatabaseLocation, Store};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let location = DatabaseLocation::Directory(dir.path().to_owned());
+//! let store = Store::create_or_open(&location, LogId::from_bytes([7; 16]), Time::EPOCH)?;
+//! assert_eq!(store.state()?.head.size, 0);
+//! // A location never shows its password.
+//! let server: DatabaseLocation = "postgres://annals:secret@db/log".parse()?;
+//! assert_eq!(format!("{server:?}"), "postgres://annals@db:5432/log");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod append;
+mod backup;
 mod batch;
+mod check;
+mod connection;
 mod error;
+mod location;
 mod log;
+mod manifest;
+mod map;
+mod objects;
 mod people;
+mod pool;
+mod postgres;
 mod registry_documents;
+mod seal;
 mod sqlite;
+mod store;
 mod tokens;
+mod value;
 
+pub use append::{Append, Deletion, LogWriter, NewRecord};
 pub use batch::{BatchError, TailRow};
 pub use error::StoreError;
-pub use log::{Append, Deletion, Head, LogWriter, NewRecord};
+pub use location::{DatabaseLocation, LocationError};
+pub use log::Head;
+pub use manifest::{LogState, SegmentRow, sealed_frontier};
+pub use objects::{Object, ObjectError, ObjectStats, Objects, ObjectsLocation, ObjectsLocationError};
 pub use people::{Person, PersonId, Role, Session};
+pub use postgres::{PostgresUrl, PostgresUrlError};
 pub use registry_documents::{DocumentAuthority, RegistryDocument};
-pub use sqlite::Store;
+pub use seal::SealLease;
+pub use store::Store;
 pub use tokens::{Token, TokenId, TokenKind};

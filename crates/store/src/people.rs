@@ -1,10 +1,11 @@
 //! People and their sessions.
 
 use annals_model::time::Time;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::connection::{Connection, Mode};
 use crate::error::StoreError;
-use crate::sqlite::Store;
+use crate::store::Store;
+use crate::value::{Row, Value};
 
 /// Identity of a person: the text of a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,37 +89,35 @@ pub struct Session {
 
 const COLUMNS: &str = "id, username, email, name, role, password_hash, created_us";
 
-fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
-    let role: String = row.get(4)?;
+fn person(row: Row<'_>) -> Result<Person, StoreError> {
     Ok(Person {
-        id: PersonId(row.get(0)?),
-        username: row.get(1)?,
-        email: row.get(2)?,
-        name: row.get(3)?,
+        id: PersonId(row.text(0)?),
+        username: row.text(1)?,
+        email: row.text(2)?,
+        name: row.text(3)?,
         // A role that this version does not know gives no sight, rather than too much.
-        role: Role::from_name(&role).unwrap_or(Role::Member),
-        password_hash: row.get(5)?,
-        created: Time::from_micros_saturating(row.get(6)?),
+        role: Role::from_name(&row.text(4)?).unwrap_or(Role::Member),
+        password_hash: row.text(5)?,
+        created: Time::from_micros_saturating(row.int(6)?),
     })
 }
 
 /// Returns the rows that were added: 0 if someone has the name.
-fn insert_person(connection: &Connection, person: &Person) -> Result<usize, StoreError> {
-    let added = connection.execute(
+fn insert_person(connection: &mut Connection, person: &Person) -> Result<u64, StoreError> {
+    connection.execute(
         "INSERT INTO person (id, username, username_folded, email, name, role, password_hash, created_us)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        params![
-            person.id.0,
-            person.username,
-            person.username.to_lowercase(),
-            person.email,
-            person.name,
-            person.role.name(),
-            person.password_hash,
-            person.created.as_micros()
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        &[
+            Value::Text(&person.id.0),
+            Value::Text(&person.username),
+            Value::Text(&person.username.to_lowercase()),
+            Value::Text(&person.email),
+            Value::Text(&person.name),
+            Value::Text(person.role.name()),
+            Value::Text(&person.password_hash),
+            Value::Int(person.created.as_micros()),
         ],
-    )?;
-    Ok(added)
+    )
 }
 
 impl Store {
@@ -127,7 +126,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::UsernameTaken`] if someone has the name, in any case.
     pub fn add_person(&self, person: &Person) -> Result<(), StoreError> {
-        self.with(|connection| {
+        self.write(|connection| {
             let added = insert_person(connection, person)?;
             if added == 0 {
                 return Err(StoreError::UsernameTaken { username: person.username.clone() });
@@ -141,13 +140,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn person_by_login(&self, login: &str) -> Result<Option<Person>, StoreError> {
-        self.with(|connection| {
+        self.read(|connection| {
             let folded = login.to_lowercase();
             let sql = format!(
-                "SELECT {COLUMNS} FROM person WHERE username_folded = ?1 OR (email <> '' AND lower(email) = ?1)
-                 ORDER BY username_folded = ?1 DESC LIMIT 1"
+                "SELECT {COLUMNS} FROM person WHERE username_folded = $1 OR (email <> '' AND lower(email) = $1)
+                 ORDER BY username_folded = $1 DESC LIMIT 1"
             );
-            Ok(connection.query_row(&sql, [folded], person).optional()?)
+            connection.query_optional(&sql, &[Value::Text(&folded)], person)
         })
     }
 
@@ -156,9 +155,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn person(&self, id: &PersonId) -> Result<Option<Person>, StoreError> {
-        self.with(|connection| {
-            let sql = format!("SELECT {COLUMNS} FROM person WHERE id = ?");
-            Ok(connection.query_row(&sql, [&id.0], person).optional()?)
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM person WHERE id = $1");
+            connection.query_optional(&sql, &[Value::Text(&id.0)], person)
         })
     }
 
@@ -167,11 +166,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn people(&self) -> Result<Vec<Person>, StoreError> {
-        self.with(|connection| {
-            let mut select =
-                connection.prepare(&format!("SELECT {COLUMNS} FROM person ORDER BY username_folded"))?;
-            let people = select.query_map([], person)?;
-            Ok(people.collect::<rusqlite::Result<_>>()?)
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM person ORDER BY username_folded");
+            connection.query_all(&sql, &[], person)
         })
     }
 
@@ -180,18 +177,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn add_session(&self, session: &Session) -> Result<(), StoreError> {
-        self.with(|connection| {
-            connection.execute("DELETE FROM session WHERE expires_us <= ?", [session.created.as_micros()])?;
-            connection.execute(
-                "INSERT INTO session (secret_hash, person_id, created_us, expires_us) VALUES (?, ?, ?, ?)",
-                params![
-                    session.secret_hash,
-                    session.person_id.0,
-                    session.created.as_micros(),
-                    session.expires.as_micros()
+        self.write(|connection| {
+            let mut transaction = connection.begin(Mode::Write)?;
+            let created = Value::Int(session.created.as_micros());
+            transaction.execute("DELETE FROM session WHERE expires_us <= $1", &[created])?;
+            transaction.execute(
+                "INSERT INTO session (secret_hash, person_id, created_us, expires_us) VALUES ($1, $2, $3, $4)",
+                &[
+                    Value::Bytes(&session.secret_hash),
+                    Value::Text(&session.person_id.0),
+                    created,
+                    Value::Int(session.expires.as_micros()),
                 ],
             )?;
-            Ok(())
+            transaction.commit()
         })
     }
 
@@ -200,13 +199,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the tables cannot be read.
     pub fn person_of_session(&self, secret_hash: &[u8; 32], now: Time) -> Result<Option<Person>, StoreError> {
-        self.with(|connection| {
+        self.read(|connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM person WHERE id =
-                 (SELECT person_id FROM session WHERE secret_hash = ? AND expires_us > ?)"
+                 (SELECT person_id FROM session WHERE secret_hash = $1 AND expires_us > $2)"
             );
-            let mut select = connection.prepare_cached(&sql)?;
-            Ok(select.query_row(params![secret_hash, now.as_micros()], person).optional()?)
+            connection.query_optional(&sql, &[Value::Bytes(secret_hash), Value::Int(now.as_micros())], person)
         })
     }
 
@@ -215,8 +213,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn end_session(&self, secret_hash: &[u8; 32]) -> Result<(), StoreError> {
-        self.with(|connection| {
-            connection.execute("DELETE FROM session WHERE secret_hash = ?", params![secret_hash])?;
+        self.write(|connection| {
+            connection.execute("DELETE FROM session WHERE secret_hash = $1", &[Value::Bytes(secret_hash)])?;
             Ok(())
         })
     }
@@ -226,11 +224,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn put_secret(&self, name: &str, secret_hash: &[u8; 32]) -> Result<(), StoreError> {
-        self.with(|connection| {
+        self.write(|connection| {
             connection.execute(
-                "INSERT INTO secret (name, secret_hash) VALUES (?, ?)
+                "INSERT INTO secret (name, secret_hash) VALUES ($1, $2)
                  ON CONFLICT (name) DO UPDATE SET secret_hash = excluded.secret_hash",
-                params![name, secret_hash],
+                &[Value::Text(name), Value::Bytes(secret_hash)],
             )?;
             Ok(())
         })
@@ -241,11 +239,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|connection| {
-            let hash = connection
-                .query_row("SELECT secret_hash FROM secret WHERE name = ?", [name], |row| row.get(0))
-                .optional()?;
-            Ok(hash)
+        self.read(|connection| {
+            let sql = "SELECT secret_hash FROM secret WHERE name = $1";
+            connection.query_optional(sql, &[Value::Text(name)], |row| row.bytes(0))
         })
     }
 
@@ -254,15 +250,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written. Returns false if the secret is used up or someone exists already.
     pub fn add_first_person(&self, secret_name: &str, person: &Person) -> Result<bool, StoreError> {
-        self.with(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            let people: i64 = transaction.query_row("SELECT count(*) FROM person", [], |row| row.get(0))?;
-            let used = transaction.execute("DELETE FROM secret WHERE name = ?", [secret_name])?;
+        self.write(|connection| {
+            let mut transaction = connection.begin(Mode::Write)?;
+            // First, because in PostgreSQL the second of two waits here for the first one's commit.
+            let used =
+                transaction.execute("DELETE FROM secret WHERE name = $1", &[Value::Text(secret_name)])?;
+            let sql = "SELECT count(*) FROM person";
+            let people = transaction.query_one(sql, &[], "the table of people", |row| row.int(0))?;
             if people > 0 || used == 0 {
                 return Ok(false);
             }
-            insert_person(&transaction, person)?;
+            insert_person(&mut transaction, person)?;
             transaction.commit()?;
             Ok(true)
         })

@@ -1,10 +1,10 @@
 //! Registry documents, by version: what applications registered, and what the operator's files said at each change.
 
 use annals_model::time::Time;
-use rusqlite::{Row, params};
 
 use crate::error::StoreError;
-use crate::sqlite::Store;
+use crate::store::Store;
+use crate::value::{Row, Value};
 
 /// Whose word a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +39,17 @@ pub struct RegistryDocument {
     pub document: String,
 }
 
-fn document(row: &Row<'_>) -> rusqlite::Result<RegistryDocument> {
-    let authority: String = row.get(2)?;
+fn document(row: Row<'_>) -> Result<RegistryDocument, StoreError> {
     Ok(RegistryDocument {
-        version: row.get(0)?,
-        received: Time::from_micros_saturating(row.get(1)?),
-        authority: match authority.as_str() {
+        version: u32::try_from(row.int(0)?)
+            .map_err(|_| StoreError::Damaged { what: "a registry version is out of range".to_owned() })?,
+        received: Time::from_micros_saturating(row.int(1)?),
+        authority: match row.text(2)?.as_str() {
             "operator" => DocumentAuthority::Operator,
             _ => DocumentAuthority::Application,
         },
-        source: row.get(3)?,
-        document: row.get(4)?,
+        source: row.text(3)?,
+        document: row.text(4)?,
     })
 }
 
@@ -59,13 +59,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn registry_documents(&self, after_version: u32) -> Result<Vec<RegistryDocument>, StoreError> {
-        self.with(|connection| {
-            let mut select = connection.prepare_cached(
+        self.read(|connection| {
+            connection.query_all(
                 "SELECT version, received_us, authority, source, document FROM registry_document
-                 WHERE version > ? ORDER BY version",
-            )?;
-            let documents = select.query_map([after_version], document)?;
-            Ok(documents.collect::<rusqlite::Result<_>>()?)
+                 WHERE version > $1 ORDER BY version",
+                &[Value::Int(i64::from(after_version))],
+                document,
+            )
         })
     }
 
@@ -74,16 +74,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn add_registry_document(&self, document: &RegistryDocument) -> Result<bool, StoreError> {
-        self.with(|connection| {
+        self.write(|connection| {
             let added = connection.execute(
                 "INSERT INTO registry_document (version, received_us, authority, source, document)
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                params![
-                    document.version,
-                    document.received.as_micros(),
-                    document.authority.name(),
-                    document.source,
-                    document.document
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                &[
+                    Value::Int(i64::from(document.version)),
+                    Value::Int(document.received.as_micros()),
+                    Value::Text(document.authority.name()),
+                    Value::Text(&document.source),
+                    Value::Text(&document.document),
                 ],
             )?;
             Ok(added == 1)

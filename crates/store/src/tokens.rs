@@ -1,11 +1,11 @@
 //! API tokens: hashed, shown once.
 
 use annals_model::time::Time;
-use rusqlite::{OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::people::PersonId;
-use crate::sqlite::Store;
+use crate::store::Store;
+use crate::value::{Row, Value};
 
 /// Identity of a token: the text of a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,22 +16,28 @@ pub struct TokenId(pub String);
 pub enum TokenKind {
     /// Sends events and registers types; reads nothing.
     Ingest,
+    /// Reads `/metrics`, nothing else.
+    Metrics,
     /// Reads with the sight of its owner; sends nothing.
     Read,
 }
 
 impl TokenKind {
+    /// Every kind.
+    pub const ALL: [TokenKind; 3] = [TokenKind::Ingest, TokenKind::Metrics, TokenKind::Read];
+
     /// Name in the API, the command line and the database.
     pub const fn name(self) -> &'static str {
         match self {
             TokenKind::Ingest => "ingest",
+            TokenKind::Metrics => "metrics",
             TokenKind::Read => "read",
         }
     }
 
     /// Reads a name.
     pub fn from_name(name: &str) -> Option<TokenKind> {
-        [TokenKind::Ingest, TokenKind::Read].into_iter().find(|kind| kind.name() == name)
+        TokenKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -52,16 +58,16 @@ pub struct Token {
     pub created: Time,
 }
 
-fn token(row: &Row<'_>) -> rusqlite::Result<Option<Token>> {
-    let kind: String = row.get(2)?;
-    let Some(kind) = TokenKind::from_name(&kind) else { return Ok(None) };
+/// None if this version does not know the kind: such a token is good for nothing.
+fn token(row: Row<'_>) -> Result<Option<Token>, StoreError> {
+    let Some(kind) = TokenKind::from_name(&row.text(2)?) else { return Ok(None) };
     Ok(Some(Token {
-        id: TokenId(row.get(0)?),
-        secret_hash: row.get(1)?,
+        id: TokenId(row.text(0)?),
+        secret_hash: row.array(1, "token.secret_hash")?,
         kind,
-        name: row.get(3)?,
-        owner: row.get::<_, Option<String>>(4)?.map(PersonId),
-        created: Time::from_micros_saturating(row.get(5)?),
+        name: row.text(3)?,
+        owner: row.optional_text(4)?.map(PersonId),
+        created: Time::from_micros_saturating(row.int(5)?),
     }))
 }
 
@@ -73,16 +79,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn add_token(&self, token: &Token) -> Result<(), StoreError> {
-        self.with(|connection| {
+        self.write(|connection| {
             connection.execute(
-                "INSERT INTO token (id, secret_hash, kind, name, owner_id, created_us) VALUES (?, ?, ?, ?, ?, ?)",
-                params![
-                    token.id.0,
-                    token.secret_hash,
-                    token.kind.name(),
-                    token.name,
-                    token.owner.as_ref().map(|owner| &owner.0),
-                    token.created.as_micros()
+                "INSERT INTO token (id, secret_hash, kind, name, owner_id, created_us)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                &[
+                    Value::Text(&token.id.0),
+                    Value::Bytes(&token.secret_hash),
+                    Value::Text(token.kind.name()),
+                    Value::Text(&token.name),
+                    Value::optional_text(token.owner.as_ref().map(|owner| owner.0.as_str())),
+                    Value::Int(token.created.as_micros()),
                 ],
             )?;
             Ok(())
@@ -94,10 +101,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn token_by_hash(&self, secret_hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
-        self.with(|connection| {
-            let sql = format!("SELECT {COLUMNS} FROM token WHERE secret_hash = ? AND revoked_us IS NULL");
-            let mut select = connection.prepare_cached(&sql)?;
-            Ok(select.query_row(params![secret_hash], token).optional()?.flatten())
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM token WHERE secret_hash = $1 AND revoked_us IS NULL");
+            Ok(connection.query_optional(&sql, &[Value::Bytes(secret_hash)], token)?.flatten())
         })
     }
 
@@ -106,12 +112,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
-        self.with(|connection| {
+        self.read(|connection| {
             let sql =
                 format!("SELECT {COLUMNS} FROM token WHERE revoked_us IS NULL ORDER BY created_us DESC, id");
-            let mut select = connection.prepare(&sql)?;
-            let tokens = select.query_map([], token)?.collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok(tokens.into_iter().flatten().collect())
+            Ok(connection.query_all(&sql, &[], token)?.into_iter().flatten().collect())
         })
     }
 
@@ -120,10 +124,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn revoke_token(&self, id: &TokenId, now: Time) -> Result<bool, StoreError> {
-        self.with(|connection| {
+        self.write(|connection| {
             let revoked = connection.execute(
-                "UPDATE token SET revoked_us = ? WHERE id = ? AND revoked_us IS NULL",
-                params![now.as_micros(), id.0],
+                "UPDATE token SET revoked_us = $1 WHERE id = $2 AND revoked_us IS NULL",
+                &[Value::Int(now.as_micros()), Value::Text(&id.0)],
             )?;
             Ok(revoked == 1)
         })

@@ -24,6 +24,14 @@ pub enum FrontierError {
         /// Bytes found.
         actual: usize,
     },
+    /// A perfect subtree begins at a multiple of its size.
+    #[error("a subtree of {leaves} leaves cannot begin at leaf {size}")]
+    Unaligned {
+        /// Leaves of the tree so far.
+        size: u64,
+        /// Leaves of the subtree.
+        leaves: u64,
+    },
 }
 
 impl Frontier {
@@ -57,14 +65,30 @@ impl Frontier {
 
     /// Appends one leaf hash; one node hash on average.
     pub fn push(&mut self, leaf: Hash) {
-        let mut subtree = leaf;
-        // Each trailing set bit of the old size is a perfect subtree that the new one completes.
-        for _ in 0..self.size.trailing_ones() {
+        self.push_perfect(0, leaf);
+    }
+
+    /// Appends the root of a perfect subtree of `leaves` leaves at once.
+    ///
+    /// # Errors
+    /// [`FrontierError::Unaligned`] if a subtree of that size cannot begin at the size of this tree.
+    pub fn push_subtree(&mut self, leaves: u64, root: Hash) -> Result<(), FrontierError> {
+        if !leaves.is_power_of_two() || !self.size.is_multiple_of(leaves) {
+            return Err(FrontierError::Unaligned { size: self.size, leaves });
+        }
+        self.push_perfect(leaves.trailing_zeros(), root);
+        Ok(())
+    }
+
+    fn push_perfect(&mut self, height: u32, root: Hash) {
+        let mut subtree = root;
+        // Each further set bit of the old size is a perfect subtree that the new one completes.
+        for _ in 0..(self.size >> height).trailing_ones() {
             let left = self.hashes.pop().expect("one hash for each set bit of the size");
             subtree = node_hash(&left, &subtree);
         }
         self.hashes.push(subtree);
-        self.size += 1;
+        self.size += 1 << height;
     }
 
     /// Returns the root of the tree.

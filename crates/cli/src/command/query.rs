@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::command::registry_with;
 use crate::output;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, open_engine};
 
 /// Read query texts.
 #[derive(Debug, clap::Args)]
@@ -60,11 +60,10 @@ struct ExplainArgs {
 pub(crate) fn run(args: &QueryArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let QueryCommand::Explain(args) = &args.command;
     let text = args.query.join();
-    let registry = match &target.data {
-        Some(dir) => {
-            (*crate::target::open_engine(dir, annals_engine::Options::default())?.registry()?).clone()
-        }
-        None => registry_with(&args.policy)?,
+    let registry = if target.is_local() {
+        (*open_engine(&target.location()?, annals_engine::Options::default())?.registry()?).clone()
+    } else {
+        registry_with(&args.policy)?
     };
     let vocabulary = Vocabulary {
         resource_types: registry.resources().map(|resource| resource.kind.clone()).collect(),

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::command::registry_with;
 use crate::output;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, open_engine};
 
 /// Print resource types with their fields, actions and admin settings.
 #[derive(Debug, clap::Args)]
@@ -42,9 +42,10 @@ pub(crate) fn run(args: &ResourcesArgs, target: &TargetArgs, json: bool) -> anyh
         anyhow::ensure!(format == Format::Json, "a server gives the registry as JSON only: --format json");
         return output::line(target.open(Options::default())?.resources()?);
     }
-    let registry = match &target.data {
-        Some(dir) => (*crate::target::open_engine(dir, Options::default())?.registry()?).clone(),
-        None => registry_with(&args.policy)?,
+    let registry = if target.is_local() {
+        (*open_engine(&target.location()?, Options::default())?.registry()?).clone()
+    } else {
+        registry_with(&args.policy)?
     };
     match format {
         Format::Markdown => output::line(registry.to_markdown().trim_end()),

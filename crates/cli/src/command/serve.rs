@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals_engine::Options;
+use annals_engine::{Options, SealPolicy};
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
 use clap::ValueEnum;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::command::read_policies;
 use crate::output;
-use crate::target::{DEFAULT_DATA_DIR, TargetArgs, open_or_create_engine};
+use crate::target::{TargetArgs, open_or_create_engine};
 
 /// Run the server on a data directory; a new one is created.
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,8 @@ environment, the environment over the file.
 
 Examples:
   annals serve
-  annals serve --data /var/lib/annals --listen 127.0.0.1:2662 --policy /etc/annals/policy.toml"
+  annals serve --data /var/lib/annals --listen 127.0.0.1:2662 --policy /etc/annals/policy.toml
+  annals serve --database-url postgres://annals@db.example/annals --objects s3://audit/annals"
 )]
 pub(crate) struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1:2662]
@@ -42,6 +44,12 @@ pub(crate) struct ServeArgs {
     /// A proxy in front speaks TLS with browsers
     #[arg(long, env = "ANNALS_BEHIND_TLS_PROXY")]
     behind_tls_proxy: bool,
+    /// Events of a sealed segment, a power of two from 256 to 262144 [default: 262144]
+    #[arg(long, value_name = "N", env = "ANNALS_SEGMENT_EVENTS")]
+    segment_events: Option<u32>,
+    /// Age at which events are sealed although a segment is not full, such as 30m or 2h [default: 1h]
+    #[arg(long, value_name = "AGE", env = "ANNALS_SEAL_AFTER")]
+    seal_after: Option<SignedDuration>,
     /// Configuration file [default: annals.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "ANNALS_CONFIG")]
     config: Option<PathBuf>,
@@ -67,6 +75,8 @@ enum LogFormat {
 #[serde(deny_unknown_fields)]
 struct File {
     data: Option<PathBuf>,
+    database_url: Option<String>,
+    objects: Option<String>,
     listen: Option<SocketAddr>,
     #[serde(default)]
     policy: Vec<PathBuf>,
@@ -75,6 +85,8 @@ struct File {
     deployment_url: Option<String>,
     #[serde(default)]
     behind_tls_proxy: bool,
+    segment_events: Option<u32>,
+    seal_after: Option<SignedDuration>,
 }
 
 pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
@@ -84,30 +96,55 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
     );
     start_log(&args.log, args.log_format)?;
     let file = read_config(args.config.as_deref())?;
-    let dir = target.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+    let target = TargetArgs {
+        data: target.data.clone().or(file.data),
+        database_url: target.database_url.clone().or(file.database_url),
+        objects: target.objects.clone().or(file.objects),
+        ..target.clone()
+    };
+    let location = target.location()?;
     let policies = if args.policy.is_empty() { &file.policy } else { &args.policy };
     let options = Options {
         allow_unknown: args.allow_unknown || file.allow_unknown,
         registry_documents: Some(read_policies(policies)?),
         deployment_url: args.deployment_url.clone().or(file.deployment_url),
+        seal: seal_policy(args.segment_events.or(file.segment_events), args.seal_after.or(file.seal_after))?,
         ..Options::default()
     };
     let config = Config {
         listen: args.listen.or(file.listen).unwrap_or(Config::default().listen),
         behind_tls_proxy: args.behind_tls_proxy || file.behind_tls_proxy,
     };
-    let engine = Arc::new(open_or_create_engine(&dir, options)?);
+    let engine = Arc::new(open_or_create_engine(&location, options)?);
+    // Asked before the asynchronous part: the engine may wait for its database.
+    let setup_secret = engine.setup_secret()?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let server = annals_server::bind(Arc::clone(&engine), config).await?;
         let url = format!("http://{}", server.address());
-        output::line(format_args!("Annals listens on {url}/audit, data in {}", dir.display()))?;
-        if let Some(secret) = engine.setup_secret()? {
+        output::line(format_args!("Annals listens on {url}/audit, data in {}", location.database))?;
+        if let Some(secret) = setup_secret {
             output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;
             output::line(format_args!("  {url}/setup?secret={}", secret.reveal()))?;
         }
         run_until_signal(server).await
     })
+}
+
+fn seal_policy(events: Option<u32>, age: Option<SignedDuration>) -> anyhow::Result<SealPolicy> {
+    let mut policy = SealPolicy::default();
+    if let Some(events) = events {
+        anyhow::ensure!(
+            events.is_power_of_two() && (256..=262_144).contains(&events),
+            "--segment-events {events} is no power of two from 256 to 262144"
+        );
+        policy.aged_events = (events / 4).max(256);
+        policy.events = events;
+    }
+    if let Some(age) = age {
+        policy.age = age.try_into().context("--seal-after is negative")?;
+    }
+    Ok(policy)
 }
 
 /// Runs a server until the system or Ctrl-C asks it to stop.

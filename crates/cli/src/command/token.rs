@@ -46,25 +46,28 @@ enum Kind {
     Ingest,
     /// Reads events
     Read,
+    /// Reads the server's /metrics
+    Metrics,
 }
 
 pub(crate) fn run(args: &TokenArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
     anyhow::ensure!(target.server.is_none(), "tokens are managed on the data directory: --data DIR");
     let operator = Principal::operator();
-    let dir = target.data_dir();
+    let location = target.location()?;
     match &args.command {
         TokenCommand::Create { kind, name, owner } => {
-            let engine = open_or_create_engine(&dir, Options::default())?;
+            let engine = open_or_create_engine(&location, Options::default())?;
             let kind = match kind {
                 Kind::Ingest => TokenKind::Ingest,
                 Kind::Read => TokenKind::Read,
+                Kind::Metrics => TokenKind::Metrics,
             };
             let token = engine.create_token(&operator, &NewToken { kind, name, owner: owner.as_deref() })?;
             if json { output::line(json!({"token": token.reveal()})) } else { output::line(token.reveal()) }
         }
-        TokenCommand::List => list(&open_engine(&dir, Options::default())?, &operator, json),
+        TokenCommand::List => list(&open_engine(&location, Options::default())?, &operator, json),
         TokenCommand::Revoke { id } => {
-            let engine = open_engine(&dir, Options::default())?;
+            let engine = open_engine(&location, Options::default())?;
             engine.revoke_token(&operator, &TokenId(id.clone()))?;
             if json {
                 output::line(json!({"revoked": id}))

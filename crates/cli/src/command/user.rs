@@ -57,10 +57,10 @@ enum RoleName {
 pub(crate) fn run(args: &UserArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
     anyhow::ensure!(target.server.is_none(), "people are managed on the data directory: --data DIR");
     let operator = Principal::operator();
-    let dir = target.data_dir();
+    let location = target.location()?;
     match &args.command {
         UserCommand::Create { username, role, email, name, password_stdin } => {
-            let engine = open_or_create_engine(&dir, Options::default())?;
+            let engine = open_or_create_engine(&location, Options::default())?;
             let role = match role {
                 RoleName::SiteManager => Role::SiteManager,
                 RoleName::Auditor => Role::Auditor,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &UserArgs, target: &TargetArgs, json: bool) -> anyhow::R
             Ok(())
         }
         UserCommand::List => {
-            let people = open_engine(&dir, Options::default())?.people(&operator)?;
+            let people = open_engine(&location, Options::default())?.people(&operator)?;
             if json {
                 let people: Vec<_> = people
                     .iter()

@@ -71,7 +71,9 @@ fn check(dir: &Path, ledger: &Ledger, round: u64) {
     let copy = tempfile::tempdir().unwrap();
     copy_files(dir, copy.path());
     let engine = Engine::open(copy.path(), Options::default()).unwrap();
-    let head = engine.check().unwrap_or_else(|error| panic!("round {round}: {error}"));
+    let report = engine.verify().unwrap();
+    assert_eq!(report.findings, [], "round {round}");
+    let size = report.events;
     let operator = Principal::operator();
     for (id, seq) in &ledger.acknowledged {
         let id = EventId::new(id.parse().unwrap());
@@ -82,7 +84,7 @@ fn check(dir: &Path, ledger: &Ledger, round: u64) {
     loop {
         let request = SearchRequest { query: "", limit: 1_000, offset, after: None };
         let page = engine.search(&operator, &request, |found| Ok((found.event.id, found.added.seq))).unwrap();
-        assert_eq!(page.count, head.size);
+        assert_eq!(page.count, size);
         for (id, seq) in &page.events {
             assert!(ids.insert(*id), "round {round}: {id} is there twice");
             assert!(seqs.insert(*seq), "round {round}: seq {seq} is used twice");
@@ -92,8 +94,8 @@ fn check(dir: &Path, ledger: &Ledger, round: u64) {
             break;
         }
     }
-    assert_eq!(seqs.len() as u64, head.size);
-    assert!(seqs.iter().all(|seq| *seq < head.size), "round {round}: seqs are dense");
+    assert_eq!(seqs.len() as u64, size);
+    assert!(seqs.iter().all(|seq| *seq < size), "round {round}: seqs are dense");
 }
 
 /// A small generator of the moments at which to kill, so that a failure can be repeated.
@@ -130,7 +132,60 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("log");
     let token = create_token(&dir, "ingest");
-    crash_rounds(&dir, &token, |_| {}, || {});
+    // Small segments: some kills hit the sealing.
+    let small = |command: &mut Command| {
+        command.env("ANNALS_SEGMENT_EVENTS", "256");
+    };
+    crash_rounds(&dir, &token, small, || {});
+    let sealed = std::fs::read_dir(dir.join("segments")).unwrap().count();
+    assert!(sealed > 0, "nothing was sealed: the test tested little");
+}
+
+/// Every durable write of sealing and merging: the process ends just before it, or just after it with nobody told.
+#[test]
+fn sealing_may_stop_at_every_step() {
+    let points = [
+        "seal: before the object",
+        "seal: object written",
+        "seal: published",
+        "seal: rows discarded",
+        "merge: object written",
+        "merge: published",
+    ];
+    for point in points {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("log");
+        let token = create_token(&dir, "ingest");
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let run = |segment_events: &str, crash_at: &str| {
+            let mut command = Command::new(binary());
+            command.env("ANNALS_SEGMENT_EVENTS", segment_events).env("ANNALS_CRASH_AT", crash_at);
+            let mut server = Server::start_with(command, &dir);
+            let client = Client::new(&server.url, &token).unwrap();
+            let is_crash = !crash_at.is_empty();
+            runtime.block_on(async {
+                let producer = tokio::spawn(produce(client, Arc::clone(&ledger)));
+                if is_crash {
+                    producer.await.unwrap();
+                } else {
+                    tokio::time::sleep(Duration::from_millis(1_200)).await;
+                    server.kill();
+                    producer.await.unwrap();
+                }
+            });
+            assert!(!is_crash || !server.ended_well(), "{point}: it did not stop there");
+            check(&dir, &ledger.lock().unwrap(), 0);
+        };
+        // Segments of 256 first, so that there is something to merge once they may be larger.
+        run("256", "");
+        run(if point.starts_with("merge") { "1024" } else { "256" }, point);
+        run("1024", "");
+        let location = annals_engine::Location::embedded(&dir);
+        let report = annals_engine::verify(&location, &mut |_, _| {}).unwrap();
+        assert!(report.sealed > 1_000 && report.findings.is_empty(), "{point}: {report:?}");
+    }
 }
 
 #[test]
@@ -159,7 +214,10 @@ fn a_disk_that_drops_unsynced_writes_loses_nothing_that_was_acknowledged() {
         },
         || {
             for file in std::fs::read_dir(&dir).unwrap() {
-                std::fs::remove_file(file.unwrap().path()).unwrap();
+                let file = file.unwrap();
+                if file.file_type().unwrap().is_file() {
+                    std::fs::remove_file(file.path()).unwrap();
+                }
             }
             copy_files(&shadow, &dir);
         },
@@ -175,6 +233,11 @@ fn copy_files(from: &Path, to: &Path) {
         if name.to_str().is_some_and(|name| name.ends_with("-shm") || name.starts_with('.')) {
             continue;
         }
-        std::fs::copy(file.path(), to.join(name)).unwrap();
+        if file.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(to.join(&name)).unwrap();
+            copy_files(&file.path(), &to.join(&name));
+        } else {
+            std::fs::copy(file.path(), to.join(name)).unwrap();
+        }
     }
 }

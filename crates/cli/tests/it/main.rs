@@ -10,6 +10,7 @@
 mod commands;
 mod crash;
 mod import;
+mod replicas;
 mod same_answer;
 mod support;
 

@@ -64,6 +64,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits for its end and returns whether it ended well.
+    pub(crate) fn ended_well(&mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
     /// Asks it to stop, as an orchestrator does, and returns whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();

@@ -238,7 +238,7 @@ fn two_processes_append_to_one_log() {
         1,
         "the other process knows the id"
     );
-    assert_eq!(second.check().unwrap().size, 41);
+    assert_eq!(second.verify().unwrap().events, 41);
 }
 
 #[test]
@@ -252,10 +252,10 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert!(matches!(append(&engine, &template_event("late", "")), Err(IngestError::Stopping)));
     drop(engine);
     let engine = Engine::open(dir.path(), options()).unwrap();
-    assert_eq!(engine.check().unwrap().size, 700);
+    assert_eq!(engine.verify().unwrap().events, 700);
     append(&engine, &template_event("after", "")).unwrap();
     assert_eq!(search(&engine, "").0, 701);
-    assert_eq!(engine.check().unwrap().size, 701);
+    assert_eq!(engine.verify().unwrap().events, 701);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod access;
 mod ingest;
 mod registration;
+mod seal;
 mod search;
 mod support;
 

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod sealed;
+mod sealed_file;
 mod search;
 
 #[test]

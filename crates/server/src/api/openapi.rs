@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{events, health, resources, search};
+use crate::api::{counts, events, health, metrics, resources, search};
 use crate::auth::{Caller, SESSION_COOKIE};
 
 #[derive(OpenApi)]
@@ -17,11 +17,14 @@ use crate::auth::{Caller, SESSION_COOKIE};
     paths(
         search::search_events,
         search::show_event,
+        counts::show_histogram,
+        counts::show_facets,
         events::append_events,
         resources::show_resources,
         resources::register_resources,
         health::show_health,
         health::show_readiness,
+        metrics::show_metrics,
     ),
     modifiers(&Credentials),
 )]

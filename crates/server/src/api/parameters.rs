@@ -44,14 +44,36 @@ impl Parameters {
         parsed
     }
 
+    /// Returns a value that must be given.
+    pub(crate) fn required<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+        if self.pairs.iter().any(|(key, value)| key == name && !value.is_empty()) {
+            return self.parsed(name, expected);
+        }
+        self.faults.push(Validation::new(name, format!("missing; expected {expected}")));
+        None
+    }
+
     /// Returns the rows of a page: 100 if absent or 0, 1,000 at most.
     pub(crate) fn limit(&mut self) -> usize {
-        let limit = self.parsed::<u32>("limit", "a number from 0 to 1000").unwrap_or(0) as usize;
-        if limit > PAGE_ROWS_MAX {
-            let detail = format!("`{limit}` exceeds the limit of {PAGE_ROWS_MAX} rows; go on with `after`");
+        self.limit_of(PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)
+    }
+
+    /// Returns a number of rows, with another default and another maximum.
+    pub(crate) fn limit_of(&mut self, default: usize, max: usize) -> usize {
+        let limit = self.parsed::<u32>("limit", &format!("a number from 0 to {max}")).unwrap_or(0) as usize;
+        if limit > max {
+            let detail = format!("`{limit}` exceeds the limit of {max} rows");
             self.faults.push(Validation::new("limit", detail));
         }
-        if limit == 0 { PAGE_ROWS_DEFAULT } else { limit }
+        if limit == 0 { default } else { limit }
+    }
+
+    /// Returns a required value if everything was right.
+    pub(crate) fn finish_with<T>(self, required: Option<T>) -> Result<T, ApiError> {
+        match required {
+            Some(value) if self.faults.is_empty() => Ok(value),
+            _ => Err(ApiError::Parameters(self.faults)),
+        }
     }
 
     /// Says whether everything was right.

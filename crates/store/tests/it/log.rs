@@ -1,75 +1,50 @@
 //! Appending and reading back: rows, tiles, head, and what happens when a row is damaged.
 
-use annals_model::id::{EventId, LogId};
-use annals_model::record::{LeafKind, Record};
-use annals_model::time::Time;
-use annals_store::{NewRecord, Store, StoreError};
-use annals_tlog::{Frontier, leaf_hash};
-use tempfile::TempDir;
+use annals_store::{Deletion, NewRecord, StoreError};
 
-const LOG: LogId = LogId::from_bytes([9; 16]);
+use crate::fixture::{Fixture, append, check, frontier, record, seqs};
 
-fn new_store() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::create_or_open(dir.path(), LOG, Time::EPOCH).unwrap();
-    (dir, store)
+on_both! {
+    batches_of_any_size_read_back_in_order_under_the_root_of_a_plain_tree,
+    large_events_close_a_row_early,
+    an_append_that_is_dropped_changes_nothing,
+    a_commit_of_nothing_changes_nothing,
+    the_last_deletion_by_time_is_kept,
+    damage_is_found_and_named,
+    a_head_that_contradicts_its_frontier_takes_no_event,
+    a_log_is_made_once_and_keeps_its_id,
 }
 
-fn record(number: u64, body: &str) -> NewRecord {
-    let record = Record {
-        id: EventId::from_bytes(u128::from(number + 1).to_be_bytes()),
-        kind: LeafKind::Event,
-        time: Time::EPOCH,
-        received: Time::EPOCH,
-        registry_version: 0,
-        nonce: [1; 16],
-        body,
-        openings: Vec::new(),
-    };
-    let mut bytes = Vec::new();
-    record.encode(&mut bytes);
-    NewRecord { bytes, leaf: leaf_hash(&record.leaf_bytes(LOG)), deletes: None }
-}
-
-fn append(store: &Store, numbers: std::ops::Range<u64>) {
-    let records: Vec<NewRecord> = numbers.map(|number| record(number, "{}")).collect();
-    let mut writer = store.log_writer().unwrap();
-    writer.begin().unwrap().commit(&records.iter().collect::<Vec<_>>()).unwrap();
-}
-
-fn seqs(store: &Store, from: u64) -> Vec<u64> {
-    let mut seqs = Vec::new();
-    store.tail_from(from, |row| seqs.extend(row.records().map(|record| record.unwrap().0))).unwrap();
-    seqs
-}
-
-#[test]
-fn batches_of_any_size_read_back_in_order_under_the_root_of_a_plain_tree() {
-    let (_dir, store) = new_store();
+fn batches_of_any_size_read_back_in_order_under_the_root_of_a_plain_tree(fixture: &Fixture) {
+    let store = &fixture.store;
     let mut size = 0;
     for count in [1, 2, 253, 1, 600, 255, 1_000] {
-        append(&store, size..size + count);
+        append(store, size..size + count);
         size += count;
     }
-    assert_eq!(seqs(&store, 0), (0..size).collect::<Vec<_>>());
-    let mut frontier = Frontier::new();
-    (0..size).for_each(|number| frontier.push(record(number, "{}").leaf));
+    assert_eq!(seqs(store, 0), (0..size).collect::<Vec<_>>());
     let head = store.head().unwrap();
-    assert_eq!((head.size, head.root), (size, frontier.root()));
-    assert_eq!(store.check().unwrap(), head);
+    assert_eq!((head.size, head.root), (size, frontier(size).root()));
+    assert_eq!(check(store).unwrap(), head);
+    let state = store.state().unwrap();
+    assert_eq!((state.head, state.sealed, state.manifest), (head, 0, 0));
     for from in [0, 1, 255, 256, 257, 1_000, size - 1] {
-        let read = seqs(&store, from);
+        let read = seqs(store, from);
         assert!(read.contains(&from) && read[0] + 256 > from, "reading from {from} begins in its row");
     }
-    assert!(seqs(&store, size).is_empty());
+    assert!(seqs(store, size).is_empty());
     let row = store.row_of(700).unwrap().unwrap();
     assert!(row.first_seq() <= 700 && 700 < row.first_seq() + u64::from(row.count()));
     assert!(store.row_of(size).unwrap().is_none());
+    let record_bytes = record(0, "{}").bytes.len() as u64;
+    let bytes = store.tail_bytes(0, size).unwrap();
+    assert!(bytes > size * record_bytes && bytes < size * record_bytes + 20 * 64, "{bytes}");
+    assert_eq!(store.tail_bytes(0, 512).unwrap() + store.tail_bytes(512, size).unwrap(), bytes);
+    assert_eq!(store.tail_bytes(size, size + 1).unwrap(), 0);
 }
 
-#[test]
-fn large_events_close_a_row_early() {
-    let (_dir, store) = new_store();
+fn large_events_close_a_row_early(fixture: &Fixture) {
+    let store = &fixture.store;
     let body = format!("\"{}\"", "x".repeat(200 * 1024));
     let records: Vec<NewRecord> = (0..20).map(|number| record(number, &body)).collect();
     let mut writer = store.log_writer().unwrap();
@@ -77,100 +52,96 @@ fn large_events_close_a_row_early() {
     let mut counts = Vec::new();
     store.tail_from(0, |row| counts.push(row.count())).unwrap();
     assert!(counts.len() >= 3 && counts.iter().sum::<u32>() == 20, "{counts:?}");
-    store.check().unwrap();
+    check(store).unwrap();
 }
 
-#[test]
-fn an_append_that_is_dropped_changes_nothing() {
-    let (_dir, store) = new_store();
-    append(&store, 0..10);
+fn an_append_that_is_dropped_changes_nothing(fixture: &Fixture) {
+    let store = &fixture.store;
+    append(store, 0..10);
     let before = store.head().unwrap();
     let mut writer = store.log_writer().unwrap();
     let append_it = writer.begin().unwrap();
     assert_eq!(append_it.head().size, 10);
     drop(append_it);
     assert_eq!(store.head().unwrap(), before);
-    append(&store, 10..20);
-    assert_eq!(store.check().unwrap().size, 20);
+    append(store, 10..20);
+    assert_eq!(check(store).unwrap().size, 20);
 }
 
-#[test]
-fn two_writers_take_turns() {
-    let (_dir, store) = new_store();
-    let (mut first, mut second) = (store.log_writer().unwrap(), store.log_writer().unwrap());
-    for number in 0..600 {
-        let writer = if number % 3 == 0 { &mut first } else { &mut second };
-        writer.begin().unwrap().commit(&[&record(number, "{}")]).unwrap();
+fn a_commit_of_nothing_changes_nothing(fixture: &Fixture) {
+    append(&fixture.store, 0..10);
+    append(&fixture.store, 10..10);
+    assert_eq!(check(&fixture.store).unwrap().size, 10);
+    assert_eq!(seqs(&fixture.store, 0), (0..10).collect::<Vec<_>>());
+}
+
+fn the_last_deletion_by_time_is_kept(fixture: &Fixture) {
+    let store = &fixture.store;
+    let mut number = 0;
+    // A zero character is a character like any other in the id of a resource.
+    for batch in [&[("a\0", 5), ("b", 1)][..], &[("a\0", 9), ("a\0", 7), ("b", 1)], &[("a\0", 8), ("b", 0)]] {
+        let records: Vec<NewRecord> = batch
+            .iter()
+            .map(|(id, time_us)| {
+                number += 1;
+                let (resource_type, resource_id) = ("thing".to_owned(), (*id).to_owned());
+                let deletes = Some(Deletion { resource_type, resource_id, time_us: *time_us });
+                NewRecord { deletes, ..record(number - 1, "{}") }
+            })
+            .collect();
+        let mut writer = store.log_writer().unwrap();
+        writer.begin().unwrap().commit(&records.iter().collect::<Vec<_>>()).unwrap();
     }
-    assert_eq!(store.check().unwrap().size, 600);
+    assert_eq!(store.deleted_at("thing", "a\0").unwrap(), Some((9, 2)));
+    assert_eq!(store.deleted_at("thing", "b").unwrap(), Some((1, 4)), "of equal times the later seq counts");
+    assert_eq!(store.deleted_at("thing", "c").unwrap(), None);
+    assert_eq!(store.deleted_at("other", "b").unwrap(), None);
 }
 
-/// Changes one stored value behind the store's back.
-fn tamper(dir: &TempDir, sql: &str) {
-    let database = rusqlite::Connection::open(dir.path().join("annals.db")).unwrap();
-    assert_eq!(database.execute(sql, []).unwrap(), 1, "{sql}");
-}
-
-#[test]
-fn damage_is_found_and_named() {
-    let cases: [(&str, &str); 6] = [
+fn damage_is_found_and_named(fixture: &Fixture) {
+    append(&fixture.store, 0..900);
+    // Each damage is found before those done earlier.
+    let (flipped, cut) = if fixture.is_postgres {
+        ("set_byte(batch, 40, 255)", "substr(batch, 1, 100)")
+    } else {
         (
-            "UPDATE tail SET batch = CAST(substr(batch, 1, 40) || x'FF' || substr(batch, 42) AS BLOB) WHERE first_seq = 256",
-            "tail row at seq 256",
-        ),
+            "CAST(substr(batch, 1, 40) || x'FF' || substr(batch, 42) AS BLOB)",
+            "CAST(substr(batch, 1, 100) AS BLOB)",
+        )
+    };
+    let cases: [(String, &str); 6] = [
         (
-            "UPDATE tail SET batch = CAST(substr(batch, 1, 100) AS BLOB) WHERE first_seq = 0",
-            "tail row at seq 0",
+            format!("UPDATE tile SET hashes = {} WHERE tile_index = 1", fixture.zeros(8192)),
+            "tile 1 of level 0",
         ),
-        ("DELETE FROM tail WHERE first_seq = 256", "seq 512 stands where 256 is expected"),
-        ("DELETE FROM tail WHERE first_seq = 768", "another root than the head"),
-        ("UPDATE tile SET hashes = zeroblob(8192) WHERE tile_index = 1", "tile 1 of level 0"),
-        ("UPDATE head SET root = zeroblob(32)", "another root than the head"),
+        (format!("UPDATE head SET root = {}", fixture.zeros(32)), "another root than the head"),
+        ("DELETE FROM tail WHERE first_seq = 768".to_owned(), "another root than the head"),
+        ("DELETE FROM tail WHERE first_seq = 256".to_owned(), "seq 512 stands where 256 is expected"),
+        (format!("UPDATE tail SET batch = {flipped} WHERE first_seq = 512"), "tail row at seq 512"),
+        (format!("UPDATE tail SET batch = {cut} WHERE first_seq = 0"), "tail row at seq 0"),
     ];
-    for (sql, name) in cases {
-        let (dir, store) = new_store();
-        append(&store, 0..900);
-        tamper(&dir, sql);
-        let error = store.check().unwrap_err();
+    check(&fixture.store).unwrap();
+    for (sql, name) in &cases {
+        fixture.tamper(sql);
+        let error = check(&fixture.store).unwrap_err();
         assert!(error.to_string().contains(name), "{sql}: {error}");
     }
+    assert!(matches!(fixture.store.row_of(3), Err(StoreError::DamagedTail { first_seq: 0, .. })));
 }
 
-#[test]
-fn a_head_that_contradicts_its_frontier_takes_no_event() {
-    let (dir, store) = new_store();
-    append(&store, 0..5);
-    tamper(&dir, "UPDATE head SET root = zeroblob(32)");
-    let mut writer = store.log_writer().unwrap();
+fn a_head_that_contradicts_its_frontier_takes_no_event(fixture: &Fixture) {
+    append(&fixture.store, 0..5);
+    fixture.tamper(&format!("UPDATE head SET root = {}", fixture.zeros(32)));
+    let mut writer = fixture.store.log_writer().unwrap();
     let result = writer.begin().unwrap().commit(&[&record(5, "{}")]);
     assert!(matches!(result, Err(StoreError::Damaged { .. })));
 }
 
-#[test]
-fn other_files_and_newer_formats_are_refused() {
-    let (dir, store) = new_store();
-    drop(store);
-    let database = rusqlite::Connection::open(dir.path().join("annals.db")).unwrap();
-    database.pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(StoreError::TooNew { found: 99, .. })));
-    database.pragma_update(None, "application_id", 1).unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(StoreError::Foreign { .. })));
-    let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(Store::open(empty.path()), Err(StoreError::NoLog { .. })));
-}
-
-#[cfg(unix)]
-#[test]
-fn nobody_else_may_read_the_files() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let root = tempfile::tempdir().unwrap();
-    let dir = root.path().join("a/b");
-    let store = Store::create_or_open(&dir, LOG, Time::EPOCH).unwrap();
-    append(&store, 0..1);
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&dir), 0o700);
-    for file in std::fs::read_dir(&dir).unwrap() {
-        let path = file.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
-    }
+fn a_log_is_made_once_and_keeps_its_id(fixture: &Fixture) {
+    use annals_model::{id::LogId, time::Time};
+    use annals_store::Store;
+    append(&fixture.store, 0..5);
+    let again = Store::create_or_open(&fixture.location, LogId::from_bytes([1; 16]), Time::EPOCH).unwrap();
+    assert_eq!(again.log_id(), fixture.store.log_id());
+    assert_eq!(check(&again).unwrap().size, 5);
 }

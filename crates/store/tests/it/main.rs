@@ -1,4 +1,4 @@
-//! Integration tests of the database.
+//! Integration tests of the database and of segment objects.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,27 @@
     reason = "a test fails by panicking"
 )]
 
+/// Makes each test of the list one test over SQLite and one over PostgreSQL.
+macro_rules! on_both {
+    ($($test:ident,)*) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test(&crate::fixture::Fixture::sqlite()); })*
+        }
+        mod postgres {
+            $(#[test] fn $test() { super::$test(&crate::fixture::Fixture::postgres(stringify!($test))); })*
+        }
+    };
+}
+
+mod fixture;
 mod log;
+mod manifest;
+mod objects;
+mod people;
+mod postgres;
+mod seal;
+mod sqlite;
+mod writers;
 
 #[test]
 fn no_test_file_is_forgotten() {

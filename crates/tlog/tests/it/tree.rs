@@ -40,6 +40,20 @@ fn a_frontier_survives_its_bytes_and_refuses_others() {
     assert!(Frontier::from_bytes(0, &[0; 32]).is_err());
 }
 
+#[test]
+fn whole_subtrees_lead_to_the_same_frontier() {
+    let leaves = leaves(600);
+    let mut whole = Frontier::new();
+    leaves.iter().for_each(|leaf| whole.push(*leaf));
+    let mut joined = Frontier::new();
+    for (from, count) in [(0, 256), (256, 256), (512, 64), (576, 16), (592, 8)] {
+        joined.push_subtree(count as u64, perfect_root(&leaves[from..from + count])).unwrap();
+    }
+    assert_eq!(joined, whole);
+    assert!(joined.clone().push_subtree(16, leaves[0]).is_err(), "600 is no multiple of 16");
+    assert!(joined.push_subtree(3, leaves[0]).is_err());
+}
+
 fn tiles(leaves: &[Hash]) -> Vec<Tile> {
     let mut builder = TileBuilder::default();
     let mut tiles = Vec::new();

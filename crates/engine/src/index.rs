@@ -1,0 +1,353 @@
+//! What a search looks at: sealed segments and the tail, as of one moment.
+//!
+//! Sealed segments never change and full parts of the tail do not either, so that a search works on a list of shared parts
+//! and only the last part of the tail can be waited for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use annals_model::audit_log::StoredEvent;
+use annals_model::id::EventId;
+use annals_model::record::Record;
+use annals_query::Filter;
+use annals_segment::{
+    Facets, Found, KnownCounts, MEMORY_SEGMENT_ROWS, MemorySegment, NoCounts, Page, Segment, SegmentError,
+};
+use annals_store::{LogState, Store, StoreError, TailRow};
+use tracing::warn;
+
+use crate::document::document;
+use crate::error::EngineError;
+use crate::sealed::{Sealed, SealedPart};
+
+/// Filters whose counts are kept. At 400 segments each takes 8 KiB.
+const COUNTED_FILTERS_MAX: u64 = 2_048;
+
+/// How long the older manifest does when the object store did not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Matching rows of one filter in sealed segments, by [`SealedPart::number`].
+type Counts = Arc<RwLock<HashMap<u64, u32>>>;
+
+/// The index of the open log.
+#[derive(Debug)]
+pub(crate) struct Index {
+    parts: RwLock<Parts>,
+    /// Held by whoever adds to the index: the appending thread, or a search that catches up with other processes. Nobody
+    /// waits for an object store while holding it.
+    adding: Mutex<()>,
+    /// Held by whoever opens segments; until when nobody tries again, after the object store did not answer.
+    opening: Mutex<Option<Instant>>,
+    sealed: Sealed,
+    /// Segments never change, so a count holds for ever.
+    counts: moka::sync::Cache<Filter, Counts>,
+}
+
+/// The parts of the log at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    /// Number of changes of the manifest that these segments are.
+    manifest: u64,
+    sealed: Vec<Arc<SealedPart>>,
+    tail: Vec<Arc<RwLock<MemorySegment>>>,
+}
+
+/// Who adds to the index now.
+pub(crate) struct Adding<'i> {
+    index: &'i Index,
+    _guard: MutexGuard<'i, ()>,
+}
+
+impl Index {
+    pub(crate) fn new(sealed: Sealed) -> Index {
+        let counts = moka::sync::Cache::builder().max_capacity(COUNTED_FILTERS_MAX).build();
+        Index { parts: RwLock::default(), adding: Mutex::new(()), opening: Mutex::new(None), sealed, counts }
+    }
+
+    /// The parts as they are now.
+    pub(crate) fn parts(&self) -> Parts {
+        self.read().clone()
+    }
+
+    /// Brings the index up to the head of the log. Where the object store does not answer and every event is still in the tail
+    /// that is indexed here, the older manifest does as well, and is replaced later.
+    pub(crate) fn refresh(&self, store: &Store) -> Result<(), EngineError> {
+        loop {
+            let state = store.state()?;
+            let (manifest, next_seq) = {
+                let parts = self.read();
+                (parts.manifest, parts.next_seq())
+            };
+            if manifest != state.manifest {
+                self.open_segments(store, next_seq)?;
+            }
+            if self.read().next_seq() >= state.head.size {
+                return Ok(());
+            }
+            let adding = self.adding();
+            let from_seq = adding.next_seq();
+            let mut result = Ok(());
+            store.tail_from(from_seq, |row| {
+                if result.is_ok() {
+                    result = adding.push_row(&row);
+                }
+            })?;
+            result?;
+            let is_stuck = adding.next_seq() == from_seq && store.state()?.manifest == state.manifest;
+            if is_stuck && from_seq < state.head.size {
+                let what = format!("the tail has no seq {from_seq}, the log has {}", state.head.size);
+                return Err(StoreError::Damaged { what }.into());
+            }
+        }
+    }
+
+    /// Opens what is new in the manifest and lets go what was sealed or replaced.
+    fn open_segments(&self, store: &Store, next_seq: u64) -> Result<(), EngineError> {
+        let mut not_before = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, rows) = store.segments()?;
+        let known = self.parts();
+        let can_wait = next_seq >= state.sealed;
+        if known.manifest == state.manifest
+            || (can_wait && not_before.is_some_and(|time| Instant::now() < time))
+        {
+            return Ok(());
+        }
+        match self.sealed.open_all(&known.sealed, rows) {
+            Ok(sealed) => {
+                *not_before = None;
+                self.adding().set_segments(&state, sealed, store)
+            }
+            Err(error) if can_wait && error.is_unavailable() => {
+                warn!(%error, "new segments cannot be opened; their events are still answered from the tail");
+                *not_before = Some(Instant::now() + RETRY_AFTER);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for its turn to add.
+    pub(crate) fn adding(&self) -> Adding<'_> {
+        Adding { index: self, _guard: self.adding.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Returns the place of an event in the log by its id.
+    pub(crate) fn seq_of(&self, id: EventId) -> Result<Option<u64>, EngineError> {
+        let parts = self.parts();
+        // Repetitions are nearly always recent.
+        for part in parts.tail.iter().rev() {
+            if let Some(seq) = read(part).seq_of_id(id.uuid()) {
+                return Ok(Some(seq));
+            }
+        }
+        for part in parts.sealed.iter().rev() {
+            if let Some(seq) = part.seq_of_id(id)? {
+                return Ok(Some(seq));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn search(&self, parts: &Parts, filter: &Filter, page: &Page) -> Result<Found, SegmentError> {
+        let known = self.known(parts, filter);
+        // The sealed segments are counted before the tail is held, so that appending never waits for them.
+        let sealed: Vec<&dyn Segment> = parts.sealed.iter().map(|part| part.segment()).collect();
+        annals_segment::search(&sealed, filter, &Page { limit: 0, ..*page }, &known)?;
+        parts.with(|segments| annals_segment::search(segments, filter, page, &known))
+    }
+
+    fn known<'p>(&self, parts: &'p Parts, filter: &Filter) -> Known<'p> {
+        let counts = self.counts.get(filter).unwrap_or_else(|| {
+            let counts = Counts::default();
+            self.counts.insert(filter.clone(), Arc::clone(&counts));
+            counts
+        });
+        Known { parts, counts }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Parts> {
+        self.parts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts of one filter in the sealed segments of a search. Those of the tail are never known: it grows.
+struct Known<'p> {
+    parts: &'p Parts,
+    counts: Counts,
+}
+
+impl KnownCounts for Known<'_> {
+    fn get(&self, segment: usize) -> Option<u32> {
+        let part = self.parts.sealed.get(segment)?;
+        self.counts.read().unwrap_or_else(PoisonError::into_inner).get(&part.number()).copied()
+    }
+
+    fn put(&self, segment: usize, count: u32) {
+        if let Some(part) = self.parts.sealed.get(segment) {
+            self.counts.write().unwrap_or_else(PoisonError::into_inner).insert(part.number(), count);
+        }
+    }
+}
+
+fn read(part: &RwLock<MemorySegment>) -> RwLockReadGuard<'_, MemorySegment> {
+    part.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Parts {
+    /// Seq after the last indexed event.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.tail.last().map_or_else(|| self.sealed_until(), |part| read(part).next_seq())
+    }
+
+    /// Seq after the last sealed event.
+    pub(crate) fn sealed_until(&self) -> u64 {
+        self.sealed.last().map_or(0, |part| part.end_seq())
+    }
+
+    /// The sealed part at an index of the list that searches see; nothing for the tail.
+    pub(crate) fn sealed(&self, at: usize) -> Option<&Arc<SealedPart>> {
+        self.sealed.get(at)
+    }
+
+    /// The sealed part that holds a seq.
+    pub(crate) fn sealed_at(&self, seq: u64) -> Option<&Arc<SealedPart>> {
+        let at = self.sealed.partition_point(|part| part.end_seq() <= seq);
+        self.sealed.get(at).filter(|part| part.first_seq() <= seq)
+    }
+
+    /// Runs a piece of work over all segments; nothing is added to them meanwhile.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&[&dyn Segment]) -> T) -> T {
+        let tail: Vec<RwLockReadGuard<'_, MemorySegment>> = self.tail.iter().map(|part| read(part)).collect();
+        let mut segments: Vec<&dyn Segment> = self.sealed.iter().map(|part| part.segment()).collect();
+        segments.extend(tail.iter().map(|part| &**part as &dyn Segment));
+        work(&segments)
+    }
+
+    pub(crate) fn histogram(&self, filter: &Filter, edges: &[i64]) -> Result<Vec<u64>, SegmentError> {
+        self.with(|segments| annals_segment::histogram(segments, filter, edges))
+    }
+
+    pub(crate) fn facets(
+        &self,
+        filter: &Filter,
+        key: annals_query::Key,
+        limit: usize,
+    ) -> Result<Facets, SegmentError> {
+        self.with(|segments| annals_segment::facets(segments, filter, key, limit))
+    }
+
+    /// Times of the first and the last matching event.
+    pub(crate) fn span(&self, filter: &Filter) -> Result<Option<(i64, i64)>, EngineError> {
+        let newest = Page { limit: 1, offset: 0, after: None };
+        self.with(|segments| {
+            let last = annals_segment::search(segments, filter, &newest, &NoCounts)?;
+            let Some(oldest) = last.count.checked_sub(1) else { return Ok(None) };
+            let page = Page { offset: oldest, ..newest };
+            let first = annals_segment::search(segments, filter, &page, &NoCounts)?;
+            let time_of = |found: &Found| found.places.first().map(|place| place.hit.time_us);
+            Ok(time_of(&first).zip(time_of(&last)))
+        })
+    }
+
+    /// Sealed segments.
+    pub(crate) fn sealed_count(&self) -> usize {
+        self.sealed.len()
+    }
+}
+
+impl Adding<'_> {
+    /// Seq of the next event to add.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.index.read().next_seq()
+    }
+
+    /// Adds the next event. Another one is left out: a reader may have been faster than the appending thread, or those
+    /// before it were sealed before they were seen here.
+    pub(crate) fn push(&self, seq: u64, record: &Record<'_>) -> Result<(), EngineError> {
+        let (next_seq, last) = {
+            let parts = self.index.read();
+            (parts.next_seq(), parts.tail.last().cloned())
+        };
+        if seq != next_seq {
+            return Ok(());
+        }
+        let event = StoredEvent::read(record)?;
+        let document = document(&event, seq);
+        if let Some(last) = last.filter(|_| !begins_a_part(seq)) {
+            last.write().unwrap_or_else(PoisonError::into_inner).push(&document);
+            return Ok(());
+        }
+        let mut segment = MemorySegment::new(seq);
+        segment.push(&document);
+        let mut parts = self.index.parts.write().unwrap_or_else(PoisonError::into_inner);
+        parts.tail.push(Arc::new(RwLock::new(segment)));
+        Ok(())
+    }
+
+    /// Adds the events of a tail row.
+    pub(crate) fn push_row(&self, row: &TailRow) -> Result<(), EngineError> {
+        let next_seq = self.next_seq();
+        for record in row.records() {
+            let (seq, record) = record?;
+            if seq >= next_seq {
+                self.push(seq, &record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the segments of a manifest in place of those before, and of the tail that they hold.
+    fn set_segments(
+        &self,
+        state: &LogState,
+        sealed: Vec<Arc<SealedPart>>,
+        store: &Store,
+    ) -> Result<(), EngineError> {
+        let (mut tail, mut cut) = (Vec::new(), None);
+        for part in self.index.parts().tail {
+            let (first, next) = (read(&part).first_seq(), read(&part).next_seq());
+            if first >= state.sealed {
+                tail.push(part);
+            } else if next > state.sealed {
+                cut = Some(next);
+            }
+        }
+        // A segment that ends inside a part of the tail: the rest of the part is indexed anew.
+        if let Some(end) = cut {
+            let mut rest = MemorySegment::new(state.sealed);
+            let mut result = Ok(());
+            store.tail_from(state.sealed, |row| {
+                if result.is_ok() && rest.next_seq() < end {
+                    result = push_rest(&mut rest, &row, end);
+                }
+            })?;
+            result?;
+            if rest.next_seq() < end {
+                // More was sealed since: the caller looks again.
+                return Ok(());
+            }
+            tail.insert(0, Arc::new(RwLock::new(rest)));
+        }
+        let mut parts = self.index.parts.write().unwrap_or_else(PoisonError::into_inner);
+        *parts = Parts { manifest: state.manifest, sealed, tail };
+        Ok(())
+    }
+}
+
+/// Adds the events of a row that a part of the tail still lacks.
+fn push_rest(rest: &mut MemorySegment, row: &TailRow, end: u64) -> Result<(), EngineError> {
+    for record in row.records() {
+        let (seq, record) = record?;
+        if seq == rest.next_seq() && seq < end {
+            let event = StoredEvent::read(&record)?;
+            rest.push(&document(&event, seq));
+        }
+    }
+    Ok(())
+}
+
+/// Parts of the tail begin at the multiples at which segments do, so that sealing drops whole parts.
+fn begins_a_part(seq: u64) -> bool {
+    seq.is_multiple_of(u64::from(MEMORY_SEGMENT_ROWS))
+}

@@ -1,0 +1,184 @@
+//! Sealed segments of the open log: their index mapped, their events read when a page needs them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use annals_model::id::EventId;
+use annals_model::record::Record;
+use annals_model::time::Time;
+use annals_segment::{EventPage, SealedSegment, Segment, SegmentError};
+use annals_store::{Object, ObjectError, Objects, SegmentRow};
+use bytes::Bytes;
+
+use crate::error::EngineError;
+
+/// Where sealed segments are opened from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealed {
+    objects: Arc<Objects>,
+}
+
+/// One sealed segment.
+pub(crate) struct SealedPart {
+    row: SegmentRow,
+    /// Unlike its object's name never used again in this process.
+    number: u64,
+    object: Object,
+    segment: SealedSegment<Bytes>,
+}
+
+impl fmt::Debug for SealedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedPart").field("object", &self.row.object).finish_non_exhaustive()
+    }
+}
+
+impl Sealed {
+    pub(crate) fn new(objects: Arc<Objects>) -> Sealed {
+        Sealed { objects }
+    }
+
+    /// Opens the segments of the manifest, keeping those that are open.
+    pub(crate) fn open_all(
+        &self,
+        open: &[Arc<SealedPart>],
+        rows: Vec<SegmentRow>,
+    ) -> Result<Vec<Arc<SealedPart>>, EngineError> {
+        rows.into_iter()
+            .map(|row| match open.iter().find(|part| part.row == row) {
+                Some(part) => Ok(Arc::clone(part)),
+                None => SealedPart::open(&self.objects, row).map(Arc::new),
+            })
+            .collect()
+    }
+}
+
+impl SealedPart {
+    pub(crate) fn open(objects: &Objects, row: SegmentRow) -> Result<SealedPart, EngineError> {
+        let index = row.index_at..row.index_at + row.index_bytes;
+        let damaged = |source: SegmentError| EngineError::Segment { object: row.object.clone(), source };
+        let object = objects.open_object(&row.object, row.bytes, index)?;
+        let source = FilePart(object.clone());
+        let segment = SealedSegment::open(object.resident()).map_err(damaged)?.with_source(Arc::new(source));
+        if segment.first_seq() != row.first_seq || segment.row_count() != row.event_count {
+            let what = "it holds other events than the manifest says".to_owned();
+            return Err(damaged(SegmentError::Damaged { what }));
+        }
+        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        Ok(SealedPart { row, number, object, segment })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn first_seq(&self) -> u64 {
+        self.row.first_seq
+    }
+
+    pub(crate) fn end_seq(&self) -> u64 {
+        self.row.first_seq + u64::from(self.row.event_count)
+    }
+
+    pub(crate) fn segment(&self) -> &dyn Segment {
+        &self.segment
+    }
+
+    /// Returns the seq of the event with an id, if it is here. Ids that carry their time are looked for only where their
+    /// time can be.
+    pub(crate) fn seq_of_id(&self, id: EventId) -> Result<Option<u64>, EngineError> {
+        let uuid = id.uuid();
+        let may_be_here = match (uuid.get_version_num() == 7, self.row.id_times_ms) {
+            (true, None) => false,
+            (true, Some((from, to))) => (from..=to).contains(&id_time_ms(uuid)),
+            (false, _) => self.row.has_other_ids,
+        };
+        if !may_be_here {
+            return Ok(None);
+        }
+        for row in self.segment.rows_with_id(uuid).map_err(|source| self.damaged(source))? {
+            let page = self.page_of(row)?;
+            if page.get(row).is_some_and(|event| event.id == *id.as_bytes()) {
+                return Ok(Some(self.segment.seq_of(row).map_err(|source| self.damaged(source))?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the page of events that a row lies in.
+    pub(crate) fn page_of(&self, row: u32) -> Result<EventPage, EngineError> {
+        let page = self.segment.place(row).page;
+        let ranges = self.segment.page_ranges(page).map_err(|source| self.damaged(source))?;
+        let parts = self.object.read_ranges(&ranges)?;
+        let parts: [Bytes; 3] = parts.try_into().map_err(|_| {
+            self.damaged(SegmentError::Unreadable { reason: "a range is missing".to_owned() })
+        })?;
+        self.segment.decode_page(page, &parts).map_err(|source| self.damaged(source))
+    }
+
+    /// The record of a row of a page.
+    pub(crate) fn record<'p>(&self, page: &'p EventPage, row: u32) -> Result<Record<'p>, EngineError> {
+        let missing = || self.damaged(SegmentError::Damaged { what: format!("row {row} is missing") });
+        let event = page.get(row).ok_or_else(missing)?;
+        let time_us = self.segment.time_of(row).map_err(|source| self.damaged(source))?;
+        let (id, time) = (EventId::from_bytes(event.id), Time::from_micros_saturating(time_us));
+        Record::from_envelope(id, time, event.body, event.envelope)
+            .map_err(|error| self.damaged(SegmentError::Damaged { what: format!("row {row}: {error}") }))
+    }
+
+    /// Reads the record of a seq that is here.
+    pub(crate) fn with_record<T>(
+        &self,
+        seq: u64,
+        work: impl FnOnce(&Record<'_>) -> T,
+    ) -> Result<T, EngineError> {
+        let row = self.row_of_seq(seq)?;
+        let page = self.page_of(row)?;
+        Ok(work(&self.record(&page, row)?))
+    }
+
+    /// The row of a seq that is here.
+    pub(crate) fn row_of_seq(&self, seq: u64) -> Result<u32, EngineError> {
+        let row = self.segment.row_of_seq(seq).map_err(|source| self.damaged(source))?;
+        row.ok_or_else(|| self.damaged(SegmentError::Damaged { what: format!("seq {seq} is missing") }))
+    }
+
+    /// Reads all records, in the order of their rows.
+    pub(crate) fn each_record(
+        &self,
+        mut each: impl FnMut(u64, &Record<'_>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let mut row = 0;
+        while row < self.row.event_count {
+            let page = self.page_of(row)?;
+            while row < self.row.event_count && page.rows().contains(&row) {
+                let seq = self.segment.seq_of(row).map_err(|source| self.damaged(source))?;
+                each(seq, &self.record(&page, row)?)?;
+                row += 1;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn damaged(&self, source: SegmentError) -> EngineError {
+        EngineError::Segment { object: self.row.object.clone(), source }
+    }
+}
+
+/// Milliseconds since 1970 in the first 48 bits of a version-7 UUID.
+fn id_time_ms(id: uuid::Uuid) -> u64 {
+    u64::try_from(id.as_u128() >> 80).unwrap_or(u64::MAX)
+}
+
+/// The file around the index, for the rare term that must look there.
+#[derive(Debug)]
+struct FilePart(Object);
+
+impl annals_segment::PageSource for FilePart {
+    fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, SegmentError> {
+        let unreadable = |error: ObjectError| SegmentError::Unreadable { reason: error.to_string() };
+        self.0.read(range).map_err(unreadable)
+    }
+}

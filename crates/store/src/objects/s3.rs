@@ -1,0 +1,84 @@
+//! The client of S3: how long it waits, and how it sends large objects.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientConfigKey, ObjectStoreExt as _, PutPayload, RetryConfig, WriteMultipart,
+};
+
+/// Objects larger than this are sent in parts, so that a lost connection costs one part and not all.
+const SINGLE_PUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a part. S3 wants at least 5 MiB and at most 10,000 parts, so 80 GB fit.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Parts on their way at once.
+const PARTS_AT_ONCE: usize = 4;
+/// After this long a failing request is not tried again: a search should say that the place is away rather than hang,
+/// and the sealer waits by itself.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Limits of the HTTP client, where the environment sets none: a host that does not answer is given up soon, and so is a
+/// transfer that stands still; a part may take as long as a slow line needs.
+const TIMEOUTS: [(ClientConfigKey, &str); 3] = [
+    (ClientConfigKey::ConnectTimeout, "5 seconds"),
+    (ClientConfigKey::ReadTimeout, "20 seconds"),
+    (ClientConfigKey::Timeout, "120 seconds"),
+];
+
+/// Makes a client for a bucket, set up by the `AWS_*` environment variables, or by the settings given in their place.
+pub(super) fn client(
+    bucket: &str,
+    settings: Option<&[(String, String)]>,
+) -> Result<AmazonS3, object_store::Error> {
+    // The HTTP client takes the process's default provider of cryptography; an earlier choice stays.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut builder = match settings {
+        None => AmazonS3Builder::from_env(),
+        Some(settings) => {
+            let mut builder = AmazonS3Builder::new();
+            for (name, value) in settings {
+                builder = builder.with_config(name.to_ascii_lowercase().parse()?, value);
+            }
+            builder
+        }
+    };
+    builder = builder.with_bucket_name(bucket).with_retry(RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: 10,
+        retry_timeout: RETRY_TIMEOUT,
+    });
+    for (key, value) in TIMEOUTS {
+        let key = AmazonS3ConfigKey::Client(key);
+        // A limit that reads as its default counts as not set.
+        let is_default = AmazonS3Builder::new().get_config_value(&key) == builder.get_config_value(&key);
+        if is_default {
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder.build()
+}
+
+/// Writes an object; it is durable when this returns.
+pub(super) async fn put(client: &AmazonS3, path: &Path, bytes: Bytes) -> Result<(), object_store::Error> {
+    if bytes.len() <= SINGLE_PUT_BYTES_MAX {
+        return client.put(path, PutPayload::from_bytes(bytes)).await.map(drop);
+    }
+    let upload = client.put_multipart(path).await?;
+    let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
+            // The parts that arrived are of no use; if this fails too, the bucket's own rules clean up.
+            drop(upload.abort().await);
+            return Err(error);
+        }
+        upload.put(rest.split_to(rest.len().min(PART_BYTES)));
+    }
+    upload.finish().await.map(drop)
+}

@@ -1,0 +1,59 @@
+//! Servers that tests start for themselves: a private PostgreSQL, a private S3.
+//!
+//! It knows nothing about Annals, and nothing that ships depends on it. A server listens on a free port of the loopback
+//! address, keeps its data in a directory under the system's temporary one, and ends with the test's process, however
+//! that ends. What is not installed is an error that names `tools/need-test-parts`, never a skipped test.
+//!
+//! Read [`Postgres`] first.
+//!
+//! ```no_run
+//! let postgres = annals_testparts::Postgres::start();
+//! let url = postgres.url("my_test");
+//! assert!(url.starts_with("postgres://"));
+//! ```
+
+mod postgres;
+mod s3;
+mod watcher;
+
+pub use postgres::Postgres;
+pub use s3::S3;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Returns a TCP port of the loopback address that nobody uses at this moment.
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback address has a free port");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+/// Makes a new directory under the temporary one.
+fn new_dir(kind: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("annals-{kind}-{}-{number}", std::process::id()));
+    // Left by an earlier process of the same number, if it is there at all.
+    drop(std::fs::remove_dir_all(&dir));
+    std::fs::create_dir_all(&dir).expect("the temporary directory can be written to");
+    dir
+}
+
+/// Runs a program to its end and returns what it wrote.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {text}");
+    text
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are set up by the environment, not by a command line")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
