@@ -1,4 +1,4 @@
-//! Servers that tests start for themselves: a private PostgreSQL, a private S3.
+//! Parts that tests use: a private PostgreSQL, a private S3, DuckDB, promtool.
 //!
 //! It knows nothing about Annals, and nothing that ships depends on it. A server listens on a free port of the loopback
 //! address, keeps its data in a directory under the system's temporary one, and ends with the test's process, however
@@ -12,11 +12,15 @@
 //! assert!(url.starts_with("postgres://"));
 //! ```
 
+mod duckdb;
 mod postgres;
+mod promtool;
 mod s3;
 mod watcher;
 
+pub use duckdb::duckdb;
 pub use postgres::Postgres;
+pub use promtool::check_metrics;
 pub use s3::S3;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -31,6 +35,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback address has a free port");
     listener.local_addr().expect("a listener has an address").port()
+}
+
+/// Where `tools/need-test-parts` puts what Debian does not have.
+fn cache_dir() -> PathBuf {
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    cache.expect("HOME or XDG_CACHE_HOME is set").join("annals-test-parts")
 }
 
 /// Makes a new directory under the temporary one.

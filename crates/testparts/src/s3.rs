@@ -117,9 +117,7 @@ fn program() -> PathBuf {
         return PathBuf::from(named);
     }
     let on_path = variable("PATH").unwrap_or_default();
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));
-    let installed = cache.map(|cache| cache.join(format!("annals-test-parts/s3s-fs-{VERSION}/bin")));
+    let installed = Some(crate::cache_dir().join(format!("s3s-fs-{VERSION}/bin")));
     let dirs = std::env::split_paths(&on_path).chain(installed);
     let found = dirs.map(|dir| dir.join("s3s-fs")).find(|program| program.is_file());
     found.expect("s3s-fs is not installed; run tools/need-test-parts")

@@ -9,6 +9,7 @@
 
 mod commands;
 mod crash;
+mod foreign;
 mod import;
 mod replicas;
 mod same_answer;
