@@ -13,7 +13,8 @@ const EVENTS: u64 = 2_048;
 fn fill(engine: &Engine) {
     let mut body = String::new();
     for n in 0..EVENTS {
-        let (action, status) = (["create", "write", "delete"][n as usize % 3], [200, 403, 500][n as usize / 3 % 3]);
+        let (action, status) =
+            (["create", "write", "delete"][n as usize % 3], [200, 403, 500][n as usize / 3 % 3]);
         let kind = ["workspace", "template"][n as usize / 2 % 2];
         writeln!(
             body,
@@ -62,7 +63,8 @@ fn duckdb_counts_what_annals_counts() {
         assert_eq!(duckdb(&sql), count(query), "{query} / {condition}");
     }
     // The body is JSON to other engines, too.
-    let sql = format!("select count(*) from {table} where json_extract_string(body, '$.diff.name.new') = 'b 1234'");
+    let sql =
+        format!("select count(*) from {table} where json_extract_string(body, '$.diff.name.new') = 'b 1234'");
     assert_eq!(duckdb(&sql), "1");
     let (facets, _) = engine.facets(&Principal::operator(), "", Key::Action, 3).unwrap();
     let expect: Vec<String> = facets.top.iter().map(|(value, count)| format!("{value}|{count}")).collect();

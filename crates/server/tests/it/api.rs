@@ -28,6 +28,50 @@ async fn an_event_is_sent_and_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn counts_over_time_and_by_value_are_exact() {
+    let server = TestServer::start().await;
+    let event = |day: u32, user: &str| {
+        let more = format!(r#""time":"2026-05-{day:02}T12:00:00Z","user":{{"username":"{user}"}}"#);
+        template_event("docker", &more)
+    };
+    let lines = [event(1, "demo-a"), event(1, "Demo-B"), event(3, "demo-b"), event(30, "demo-c")].join("\n");
+    assert_eq!(server.post_events(lines).await.status(), 201);
+
+    let get = async |path: &str| {
+        let reply = server.get(path).send().await.unwrap();
+        (reply.status().as_u16(), json(reply).await)
+    };
+    let (_, found) =
+        get("/api/v2/audit/histogram?q=resource_type:template&bucket=1d&to=2026-05-04T00:00:00Z").await;
+    let expect = json!({"bucket": "1d", "count": 3, "buckets": [
+        {"start": "2026-05-01T00:00:00Z", "count": 2},
+        {"start": "2026-05-02T00:00:00Z", "count": 0},
+        {"start": "2026-05-03T00:00:00Z", "count": 1},
+    ]});
+    assert_eq!(found, expect);
+    let (_, found) = get("/api/v2/audit/histogram?q=resource_type:template").await;
+    assert_eq!((&found["count"], &found["bucket"]), (&json!(4), &json!("12h")));
+
+    let (_, found) = get("/api/v2/audit/facets?key=username&q=resource_type:template&limit=2").await;
+    let values = json!([{"value": "demo-b", "count": 2}, {"value": "demo-a", "count": 1}]);
+    assert_eq!(found, json!({"key": "username", "values": values, "distinct": 3}));
+
+    for (path, field) in [
+        ("histogram?bucket=1y", "bucket"),
+        ("histogram?bucket=1s&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z", "bucket"),
+        ("histogram?from=yesterday", "from"),
+        ("histogram?q=nonsense:1", "nonsense"),
+        ("facets", "key"),
+        ("facets?key=colour", "key"),
+        ("facets?key=request_id", "key"),
+        ("facets?key=action&limit=1001", "limit"),
+    ] {
+        let (status, problem) = get(&format!("/api/v2/audit/{path}")).await;
+        assert_eq!((status, &problem["validations"][0]["field"]), (400, &json!(field)), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn arrays_lines_gzip_and_zstd_are_taken() {
     let server = TestServer::start().await;
     let lines = format!("{}\n{}\n", template_event("a", ""), template_event("b", ""));
@@ -50,6 +94,9 @@ async fn every_route_of_the_api_wants_the_right_credential() {
     let routes = [
         ("GET", "/api/v2/audit", false, true),
         ("GET", "/api/v2/audit/019a0000-0000-7000-8000-000000000000", false, true),
+        ("GET", "/api/v2/audit/histogram", false, true),
+        ("GET", "/api/v2/audit/facets?key=action", false, true),
+        ("GET", "/metrics", false, false),
         ("POST", "/api/v2/audit/events", true, false),
         ("GET", "/api/v2/audit/resources", true, true),
         ("PUT", "/api/v2/audit/resources", true, false),
