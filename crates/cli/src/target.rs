@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use annals_client::Client;
-use annals_engine::{DatabaseLocation, Engine, Location, Options, PartialBatch, Principal, SearchRequest};
+use annals_engine::{
+    DatabaseLocation, Engine, EngineError, Location, Options, PartialBatch, Principal, SearchRequest,
+    StoreError,
+};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -98,13 +101,19 @@ pub(crate) fn open_or_create_engine(location: &Location, options: Options) -> an
 
 /// Opens an existing log.
 pub(crate) fn open_engine(location: &Location, options: Options) -> anyhow::Result<Engine> {
-    Engine::open(location, options).with_context(|| {
-        let flag = match &location.database {
+    Engine::open(location, options).map_err(|error| {
+        let place = &location.database;
+        let flag = match place {
             DatabaseLocation::Directory(_) => "--data",
             DatabaseLocation::Postgres(_) => "--database-url",
         };
-        let place = &location.database;
-        format!("cannot open the log in `{place}`; `annals serve {flag} {place}` creates one")
+        let context = match &error {
+            EngineError::Store(StoreError::NoLog { .. }) => {
+                format!("cannot open the log in `{place}`; `annals serve {flag} {place}` creates one")
+            }
+            _ => format!("cannot open the log in `{place}`"),
+        };
+        anyhow::Error::new(error).context(context)
     })
 }
 
