@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use annals_model::audit_log::StoredEvent;
 use annals_model::id::EventId;
 use annals_model::record::Record;
-use annals_query::Filter;
+use annals_query::{Filter, Key};
 use annals_segment::{
-    Facets, Found, KnownCounts, MEMORY_SEGMENT_ROWS, MemorySegment, NoCounts, Page, Segment, SegmentError,
+    FacetCounter, Facets, Found, KnownCounts, MEMORY_SEGMENT_ROWS, MemorySegment, Page, Segment, SegmentError,
 };
 use annals_store::{LogState, Store, StoreError, TailRow};
 use tracing::warn;
@@ -149,12 +149,55 @@ impl Index {
         Ok(None)
     }
 
+    // Each of these looks at the sealed segments before it holds the tail, so that appending never waits for them.
+
     pub(crate) fn search(&self, parts: &Parts, filter: &Filter, page: &Page) -> Result<Found, SegmentError> {
         let known = self.known(parts, filter);
-        // The sealed segments are counted before the tail is held, so that appending never waits for them.
-        let sealed: Vec<&dyn Segment> = parts.sealed.iter().map(|part| part.segment()).collect();
-        annals_segment::search(&sealed, filter, &Page { limit: 0, ..*page }, &known)?;
-        parts.with(|segments| annals_segment::search(segments, filter, page, &known))
+        annals_segment::search(&parts.sealed_segments(), filter, &Page { limit: 0, ..*page }, &known)?;
+        let tail = parts.hold_tail();
+        let mut segments = parts.sealed_segments();
+        segments.extend(tail.iter().map(|part| &**part as &dyn Segment));
+        annals_segment::search(&segments, filter, page, &known)
+    }
+
+    pub(crate) fn histogram(
+        &self,
+        parts: &Parts,
+        filter: &Filter,
+        edges: &[i64],
+    ) -> Result<Vec<u64>, SegmentError> {
+        let sealed = annals_segment::histogram(&parts.sealed_segments(), filter, edges)?;
+        let tail = parts.hold_tail();
+        let tail: Vec<&dyn Segment> = tail.iter().map(|part| &**part as &dyn Segment).collect();
+        let tail = annals_segment::histogram(&tail, filter, edges)?;
+        Ok(sealed.iter().zip(tail).map(|(sealed, tail)| sealed + tail).collect())
+    }
+
+    pub(crate) fn facets(
+        &self,
+        parts: &Parts,
+        filter: &Filter,
+        key: Key,
+        limit: usize,
+    ) -> Result<Facets, SegmentError> {
+        let mut counter = FacetCounter::new(key);
+        counter.add(&parts.sealed_segments(), filter)?;
+        {
+            let tail = parts.hold_tail();
+            let tail: Vec<&dyn Segment> = tail.iter().map(|part| &**part as &dyn Segment).collect();
+            counter.add(&tail, filter)?;
+        }
+        Ok(counter.top(limit))
+    }
+
+    /// Times of the first and the last matching event.
+    pub(crate) fn span(&self, parts: &Parts, filter: &Filter) -> Result<Option<(i64, i64)>, SegmentError> {
+        let newest = Page { limit: 1, offset: 0, after: None };
+        let last = self.search(parts, filter, &newest)?;
+        let Some(oldest) = last.count.checked_sub(1) else { return Ok(None) };
+        let first = self.search(parts, filter, &Page { offset: oldest, ..newest })?;
+        let time_of = |found: &Found| found.places.first().map(|place| place.hit.time_us);
+        Ok(time_of(&first).zip(time_of(&last)))
     }
 
     fn known<'p>(&self, parts: &'p Parts, filter: &Filter) -> Known<'p> {
@@ -216,38 +259,13 @@ impl Parts {
         self.sealed.get(at).filter(|part| part.first_seq() <= seq)
     }
 
-    /// Runs a piece of work over all segments; nothing is added to them meanwhile.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&[&dyn Segment]) -> T) -> T {
-        let tail: Vec<RwLockReadGuard<'_, MemorySegment>> = self.tail.iter().map(|part| read(part)).collect();
-        let mut segments: Vec<&dyn Segment> = self.sealed.iter().map(|part| part.segment()).collect();
-        segments.extend(tail.iter().map(|part| &**part as &dyn Segment));
-        work(&segments)
+    fn sealed_segments(&self) -> Vec<&dyn Segment> {
+        self.sealed.iter().map(|part| part.segment()).collect()
     }
 
-    pub(crate) fn histogram(&self, filter: &Filter, edges: &[i64]) -> Result<Vec<u64>, SegmentError> {
-        self.with(|segments| annals_segment::histogram(segments, filter, edges))
-    }
-
-    pub(crate) fn facets(
-        &self,
-        filter: &Filter,
-        key: annals_query::Key,
-        limit: usize,
-    ) -> Result<Facets, SegmentError> {
-        self.with(|segments| annals_segment::facets(segments, filter, key, limit))
-    }
-
-    /// Times of the first and the last matching event.
-    pub(crate) fn span(&self, filter: &Filter) -> Result<Option<(i64, i64)>, EngineError> {
-        let newest = Page { limit: 1, offset: 0, after: None };
-        self.with(|segments| {
-            let last = annals_segment::search(segments, filter, &newest, &NoCounts)?;
-            let Some(oldest) = last.count.checked_sub(1) else { return Ok(None) };
-            let page = Page { offset: oldest, ..newest };
-            let first = annals_segment::search(segments, filter, &page, &NoCounts)?;
-            let time_of = |found: &Found| found.places.first().map(|place| place.hit.time_us);
-            Ok(time_of(&first).zip(time_of(&last)))
-        })
+    /// The parts of the tail; nothing is added to them meanwhile.
+    fn hold_tail(&self) -> Vec<RwLockReadGuard<'_, MemorySegment>> {
+        self.tail.iter().map(|part| read(part)).collect()
     }
 
     /// Sealed segments.

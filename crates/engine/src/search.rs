@@ -196,7 +196,8 @@ impl Engine {
         let span = match (request.from_us, request.to_us) {
             (Some(from), Some(to)) => Some((from, to)),
             (from, to) => {
-                parts.span(&filter)?.map(|(first, last)| (from.unwrap_or(first), to.unwrap_or(last + 1)))
+                let span = self.log.index().span(&parts, &filter).map_err(EngineError::from)?;
+                span.map(|(first, last)| (from.unwrap_or(first), to.unwrap_or(last + 1)))
             }
         };
         let Some((from_us, to_us)) = span.filter(|(from, to)| from < to) else {
@@ -210,7 +211,7 @@ impl Engine {
         };
         let bucket = request.bucket.unwrap_or_else(|| Bucket::fitting(from_us, to_us));
         let edges = bucket.edges(from_us, to_us).ok_or(SearchError::TooManyBuckets { max: BUCKETS_MAX })?;
-        let counts = parts.histogram(&filter, &edges).map_err(EngineError::from)?;
+        let counts = self.log.index().histogram(&parts, &filter, &edges).map_err(EngineError::from)?;
         self.measure_search(started);
         let count = counts.iter().sum();
         let buckets = edges.into_iter().zip(counts).collect();
@@ -231,7 +232,7 @@ impl Engine {
         let (filter, notes) = self.readable_filter(principal, query)?;
         let started = Instant::now();
         let parts = self.log.refresh()?;
-        let facets = parts.facets(&filter, key, limit).map_err(|error| match error {
+        let facets = self.log.index().facets(&parts, &filter, key, limit).map_err(|error| match error {
             SegmentError::NotCounted(key) => SearchError::NotCounted(key),
             other => EngineError::from(other).into(),
         })?;

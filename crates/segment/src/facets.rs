@@ -15,41 +15,55 @@ pub struct Facets {
     pub distinct: u64,
 }
 
-/// Counts the values of a key, exactly, and returns the `limit` most frequent ones.
-///
-/// # Errors
-/// [`SegmentError`] if a segment is damaged or the key's values are not counted.
-pub fn facets(
-    segments: &[&dyn Segment],
-    filter: &Filter,
+/// Counts the values of a key, exactly, over one list of segments after the other.
+#[derive(Debug)]
+pub struct FacetCounter {
     key: Key,
-    limit: usize,
-) -> Result<Facets, SegmentError> {
-    let mut counts: HashMap<Box<str>, u64> = HashMap::new();
-    for segment in segments {
-        let rows = match filter {
-            Filter::And(all) if all.is_empty() => None,
-            filter => Some(matching(*segment, filter)?),
-        };
-        if rows.as_ref().is_some_and(crate::RowSet::is_empty) {
-            continue;
-        }
-        segment.facet(key, rows.as_ref(), &mut |value, count| match counts.get_mut(value) {
-            Some(sum) => *sum += u64::from(count),
-            None => {
-                counts.insert(value.into(), u64::from(count));
+    counts: HashMap<Box<str>, u64>,
+}
+
+impl FacetCounter {
+    /// A counter that has seen no segment.
+    pub fn new(key: Key) -> FacetCounter {
+        FacetCounter { key, counts: HashMap::new() }
+    }
+
+    /// Adds the values of the matching events of some segments.
+    ///
+    /// # Errors
+    /// [`SegmentError`] if a segment is damaged or the key's values are not counted.
+    pub fn add(&mut self, segments: &[&dyn Segment], filter: &Filter) -> Result<(), SegmentError> {
+        let counts = &mut self.counts;
+        for segment in segments {
+            let rows = match filter {
+                Filter::And(all) if all.is_empty() => None,
+                filter => Some(matching(*segment, filter)?),
+            };
+            if rows.as_ref().is_some_and(crate::RowSet::is_empty) {
+                continue;
             }
-        })?;
+            segment.facet(self.key, rows.as_ref(), &mut |value, count| match counts.get_mut(value) {
+                Some(sum) => *sum += u64::from(count),
+                None => {
+                    counts.insert(value.into(), u64::from(count));
+                }
+            })?;
+        }
+        Ok(())
     }
-    let distinct = counts.len() as u64;
-    let mut top: Vec<(Box<str>, u64)> = counts.into_iter().collect();
-    let order = |left: &(Box<str>, u64), right: &(Box<str>, u64)| {
-        right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0))
-    };
-    if limit < top.len() {
-        top.select_nth_unstable_by(limit, order);
-        top.truncate(limit);
+
+    /// Returns the `limit` most frequent values.
+    pub fn top(self, limit: usize) -> Facets {
+        let distinct = self.counts.len() as u64;
+        let mut top: Vec<(Box<str>, u64)> = self.counts.into_iter().collect();
+        let order = |left: &(Box<str>, u64), right: &(Box<str>, u64)| {
+            right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0))
+        };
+        if limit < top.len() {
+            top.select_nth_unstable_by(limit, order);
+            top.truncate(limit);
+        }
+        top.sort_unstable_by(order);
+        Facets { top: top.into_iter().map(|(value, count)| (value.into(), count)).collect(), distinct }
     }
-    top.sort_unstable_by(order);
-    Ok(Facets { top: top.into_iter().map(|(value, count)| (value.into(), count)).collect(), distinct })
 }

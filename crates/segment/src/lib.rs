@@ -1,7 +1,7 @@
 //! Segments of the log: which rows match a filter, how many there are, and which come first.
 //!
 //! A log is searched as a list of segments. Each answers single terms with sets of rows ([`RowSet`]); [`search`],
-//! [`histogram`] and [`facets`] join the answers. There is one search algorithm; what differs is where a segment keeps its
+//! [`histogram`] and [`FacetCounter`] join the answers. There is one search algorithm; what differs is where a segment keeps its
 //! index: [`MemorySegment`] grows with the tail, [`SealedSegment`] is a part of an immutable Parquet file.
 //!
 //! Rows of a segment are numbered by (time, seq), oldest first, so that the newest rows are the last ones, a span of time is
@@ -35,7 +35,7 @@ mod search;
 
 pub use error::SegmentError;
 pub use evaluate::{count, matching};
-pub use facets::{Facets, facets};
+pub use facets::{FacetCounter, Facets};
 pub use histogram::histogram;
 pub use memory::{MEMORY_SEGMENT_ROWS, MemorySegment};
 pub use recover::{RecoveredEvent, each_event};

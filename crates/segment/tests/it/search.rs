@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use annals_query::strategies::{OwnedDocument, document_parts, filter};
 use annals_query::{Document, Filter, Key, fold, matches};
-use annals_segment::{Hit, MemorySegment, NoCounts, Page, Segment, facets, histogram, search};
+use annals_segment::{FacetCounter, Hit, MemorySegment, NoCounts, Page, Segment, histogram, search};
 use proptest::prelude::*;
 
 pub(crate) fn document(owned: &OwnedDocument, seq: usize) -> Document<'_> {
@@ -91,7 +91,9 @@ fn check_facets(
             values.dedup();
             values.into_iter().for_each(|value| *expect.entry(value).or_default() += 1);
         }
-        let found = facets(segments, filter, key, 3).unwrap();
+        let mut counter = FacetCounter::new(key);
+        counter.add(segments, filter).unwrap();
+        let found = counter.top(3);
         prop_assert_eq!(found.distinct, expect.len() as u64, "{:?} {}", key, filter);
         let mut top: Vec<(String, u64)> = expect.into_iter().collect();
         top.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
