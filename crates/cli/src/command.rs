@@ -15,7 +15,7 @@ pub(crate) mod verify;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use annals_engine::Options;
+use annals_engine::{Options, SealPolicy};
 use anyhow::Context as _;
 
 use crate::target::{Target, TargetArgs, open_or_create_engine};
@@ -25,7 +25,10 @@ pub(crate) fn open_for_import(target: &TargetArgs) -> anyhow::Result<Target> {
     if target.server.is_some() {
         return target.open(Options::default());
     }
-    Ok(Target::Local(Arc::new(open_or_create_engine(&target.location()?, Options::default())?)))
+    // An import may be larger than what the tail should hold.
+    let seal = SealPolicy { in_background: true, ..SealPolicy::default() };
+    let options = Options { seal, ..Options::default() };
+    Ok(Target::Local(Arc::new(open_or_create_engine(&target.location()?, options)?)))
 }
 
 /// Reads the operator's registry documents.

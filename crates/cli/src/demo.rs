@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals_engine::{Engine, NewPerson, NewToken, Options, PartialBatch, Principal, Role, TokenKind};
+use annals_engine::{
+    Engine, NewPerson, NewToken, Options, PartialBatch, Principal, Role, SealPolicy, TokenKind,
+};
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
 
@@ -71,7 +73,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         (None, None) => unreachable!("a directory is temporary unless it is named"),
     };
     refuse_other_logs(dir)?;
-    let engine = Engine::create_or_open(dir, Options::default())
+    let seal = SealPolicy { in_background: true, ..SealPolicy::default() };
+    let engine = Engine::create_or_open(dir, Options { seal, ..Options::default() })
         .with_context(|| format!("cannot make a log in `{}`", dir.display()))?;
     let engine = Arc::new(engine);
     let mut simulation = Simulation::new(args.seed);

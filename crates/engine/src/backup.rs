@@ -1,6 +1,7 @@
 //! Copying an embedded log while it runs, and putting a copy back.
 //!
-//! A backup is a data directory: `annals.db` and `segments/`. The database is copied as of one moment; the segments it
+//! A backup is a data directory, `annals.db` and `segments/`, with a file `BACKUP` that names its log, so that nothing but
+//! a backup of the same log is ever written over. The database is copied as of one moment; the segments it
 //! names never change, and those that a merge replaces stay for an hour. The copy of the database gets its name last, so that a
 //! backup that was cut off is none, and one that is made again into the same directory copies only what is new.
 
@@ -36,11 +37,31 @@ pub enum BackupError {
         /// Its object.
         object: String,
     },
-    /// There is a log already where one should be restored.
-    #[error("there is a log in `{}` already; restore into an empty directory", dir.display())]
+    /// There are files already where a log should be restored.
+    #[error("`{}` is not empty; restore into an empty directory", dir.display())]
     NotEmpty {
         /// The directory.
         dir: PathBuf,
+    },
+    /// The directory holds other files than a backup.
+    #[error("`{}` is no backup and not empty; name an empty directory, or a backup to renew", dir.display())]
+    NoBackupButFiles {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The directory holds the backup of another log.
+    #[error("`{}` holds the backup of another log; name another directory", dir.display())]
+    OtherLog {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The backup is of a later moment than the log.
+    #[error("the backup in `{}` has {events} events, more than the log; name another directory", dir.display())]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// Its events.
+        events: u64,
     },
     /// There is no backup in the directory.
     #[error("there is no backup in `{}`", dir.display())]
@@ -63,6 +84,9 @@ pub struct BackupReport {
     pub bytes: u64,
 }
 
+/// The file that makes a directory a backup.
+const MARK: &str = "BACKUP";
+
 /// Where a backup has its segments.
 pub(crate) fn segments_dir(dir: &Path) -> PathBuf {
     dir.join("segments")
@@ -78,7 +102,30 @@ pub fn backup(
     to: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, BackupError> {
-    let store = Store::open(&location.database).map_err(EngineError::from)?;
+    let store = Store::open_as_is(&location.database).map_err(EngineError::from)?;
+    let state = store.state().map_err(EngineError::from)?;
+    let mark = format!("backup of log {}\n", hex(store.log_id().as_bytes()));
+    let mark_file = to.join(MARK);
+    match fs::read_to_string(&mark_file) {
+        Ok(text) if text == mark => refuse_newer(to, state.head.size)?,
+        Ok(_) => return Err(BackupError::OtherLog { dir: to.to_owned() }),
+        Err(_) if !is_empty(to)? => return Err(BackupError::NoBackupButFiles { dir: to.to_owned() }),
+        Err(_) => {}
+    }
+    make_dir(to)?;
+    write_synced(&mark_file, mark.as_bytes())?;
+    let (report, rows) = copy_log(&store, location, to, progress)?;
+    remove_unnamed(&segments_dir(to), &rows)?;
+    Ok(report)
+}
+
+/// Copies database and segments; the database gets its name last.
+fn copy_log(
+    store: &Store,
+    location: &Location,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(BackupReport, Vec<SegmentRow>), BackupError> {
     let objects = Objects::open(&location.objects, &location.cache_dir()).map_err(EngineError::from)?;
     make_dir(&segments_dir(to))?;
     // The unfinished copy has a directory of its own: a database is opened by the directory it stands in.
@@ -89,7 +136,8 @@ pub fn backup(
     }
     make_dir(&unfinished)?;
     store.backup(&unfinished.join("annals.db"), &mut |_, _| {}).map_err(EngineError::from)?;
-    let copy = Store::open(&DatabaseLocation::Directory(unfinished.clone())).map_err(EngineError::from)?;
+    let copy = DatabaseLocation::Directory(unfinished.clone());
+    let copy = Store::open_as_is(&copy).map_err(EngineError::from)?;
     let (state, rows) = copy.segments().map_err(EngineError::from)?;
     drop(copy);
     let (unchanged, bytes) = copy_segments(&objects, &rows, &segments_dir(to), progress)?;
@@ -102,8 +150,8 @@ pub fn backup(
     fs::rename(from, &database).map_err(|source| BackupError::File { path: database, source })?;
     drop(fs::remove_dir_all(&unfinished));
     sync_dir(to)?;
-    remove_unnamed(&segments_dir(to), &rows)?;
-    Ok(BackupReport { events: state.head.size, segments: rows.len(), unchanged, bytes })
+    let report = BackupReport { events: state.head.size, segments: rows.len(), unchanged, bytes };
+    Ok((report, rows))
 }
 
 /// Puts a backup into an empty place. `progress` as in [`backup`].
@@ -115,14 +163,41 @@ pub fn restore(
     data_dir: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, BackupError> {
-    let source = Location::embedded(from);
     if !from.join("annals.db").exists() {
         return Err(BackupError::NoBackup { dir: from.to_owned() });
     }
-    if data_dir.join("annals.db").exists() {
+    if !is_empty(data_dir)? {
         return Err(BackupError::NotEmpty { dir: data_dir.to_owned() });
     }
-    backup(&source, data_dir, progress)
+    make_dir(data_dir)?;
+    let source = Location::embedded(from);
+    let store = Store::open_as_is(&source.database).map_err(EngineError::from)?;
+    Ok(copy_log(&store, &source, data_dir, progress)?.0)
+}
+
+/// A backup that holds more than the log is of a later moment: the log was restored, or this is another copy of it.
+fn refuse_newer(to: &Path, size: u64) -> Result<(), BackupError> {
+    if !to.join("annals.db").exists() {
+        return Ok(());
+    }
+    let copy = DatabaseLocation::Directory(to.to_owned());
+    let head = Store::open_as_is(&copy).and_then(|copy| copy.head()).map_err(EngineError::from)?;
+    if head.size > size {
+        return Err(BackupError::Newer { dir: to.to_owned(), events: head.size });
+    }
+    Ok(())
+}
+
+fn is_empty(dir: &Path) -> Result<bool, BackupError> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(BackupError::File { path: dir.to_owned(), source }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn copy_segments(

@@ -34,6 +34,12 @@ pub enum EngineError {
     /// A segment could not be made.
     #[error("a segment could not be made: {0}")]
     SegmentWrite(#[from] SegmentWriteError),
+    /// An event was sealed by another process, and its segment cannot be opened here yet.
+    #[error("the segment of seq {seq} cannot be opened yet; try again in a moment")]
+    NotOpenYet {
+        /// Its seq.
+        seq: u64,
+    },
     /// The manifest's segments are no subtrees of one tree.
     #[error("the manifest is damaged: {0}; `annals verify` checks the whole log")]
     Tree(#[from] annals_tlog::FrontierError),
@@ -80,6 +86,19 @@ impl EngineError {
             EngineError::Segment { source, .. } | EngineError::Search(source) => {
                 matches!(source, SegmentError::Unreadable { .. })
             }
+            EngineError::NotOpenYet { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Stored bytes are not what was written, or are gone; other errors say nothing about them.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            EngineError::Segment { .. } => !self.is_unavailable(),
+            EngineError::Object(error) => {
+                matches!(**error, ObjectError::Missing { .. } | ObjectError::WrongSize { .. })
+            }
+            EngineError::Event(_) | EngineError::Batch(_) | EngineError::Tree(_) => true,
             _ => false,
         }
     }

@@ -85,8 +85,9 @@ impl Engine {
                 Some(row) => *read = Read::Tail(row),
                 // Sealed since the search looked.
                 None => {
-                    let parts = self.log.refresh()?;
-                    let part = parts.sealed_at(seq).ok_or_else(|| missing(seq))?;
+                    let parts = self.log.refresh_manifest()?;
+                    // Where its segment cannot be opened now, the object store is away.
+                    let part = parts.sealed_at(seq).ok_or(EngineError::NotOpenYet { seq })?;
                     let row = part.row_of_seq(seq)?;
                     return with_sealed(part, row, read, work);
                 }

@@ -4,7 +4,9 @@
 //! and only the last part of the tail can be waited for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use annals_model::audit_log::StoredEvent;
@@ -12,7 +14,8 @@ use annals_model::id::EventId;
 use annals_model::record::Record;
 use annals_query::{Filter, Key};
 use annals_segment::{
-    FacetCounter, Facets, Found, KnownCounts, MEMORY_SEGMENT_ROWS, MemorySegment, Page, Segment, SegmentError,
+    FacetCounter, Facets, Found, KnownCounts, MEMORY_SEGMENT_ROWS, MemorySegment, Page, RowSet, Segment,
+    SegmentError,
 };
 use annals_store::{LogState, Store, StoreError, TailRow};
 use tracing::warn;
@@ -53,6 +56,15 @@ pub(crate) struct Parts {
     tail: Vec<Arc<RwLock<MemorySegment>>>,
 }
 
+/// What to do while another thread opens segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// What is open answers as well.
+    IfNobodyElse,
+    /// It does not.
+    Wait,
+}
+
 /// Who adds to the index now.
 pub(crate) struct Adding<'i> {
     index: &'i Index,
@@ -73,6 +85,15 @@ impl Index {
     /// Brings the index up to the head of the log. Where the object store does not answer and every event is still in the tail
     /// that is indexed here, the older manifest does as well, and is replaced later.
     pub(crate) fn refresh(&self, store: &Store) -> Result<(), EngineError> {
+        self.refresh_as(store, Opening::IfNobodyElse)
+    }
+
+    /// The same, for a caller who met an event that is sealed but not open here: waits until it is.
+    pub(crate) fn refresh_manifest(&self, store: &Store) -> Result<(), EngineError> {
+        self.refresh_as(store, Opening::Wait)
+    }
+
+    fn refresh_as(&self, store: &Store, opening: Opening) -> Result<(), EngineError> {
         loop {
             let state = store.state()?;
             let (manifest, next_seq) = {
@@ -80,10 +101,13 @@ impl Index {
                 (parts.manifest, parts.next_seq())
             };
             if manifest != state.manifest {
-                self.open_segments(store, next_seq)?;
+                self.open_segments(store, next_seq, opening)?;
             }
             if self.read().next_seq() >= state.head.size {
                 return Ok(());
+            }
+            if state.head.size - self.read().next_seq() >= 2 * u64::from(MEMORY_SEGMENT_ROWS) {
+                self.load_parts(store, state.head.size)?;
             }
             let adding = self.adding();
             let from_seq = adding.next_seq();
@@ -102,9 +126,55 @@ impl Index {
         }
     }
 
+    /// Indexes a tail of many events, as after a start, its parts by as many threads as there are cores.
+    fn load_parts(&self, store: &Store, size: u64) -> Result<(), EngineError> {
+        let adding = self.adding();
+        let part_rows = u64::from(MEMORY_SEGMENT_ROWS);
+        let first = adding.next_seq();
+        if !first.is_multiple_of(part_rows) {
+            // In the middle of a part: the ordinary way ends it.
+            return Ok(());
+        }
+        let starts: Vec<u64> = (first..size).step_by(MEMORY_SEGMENT_ROWS as usize).collect();
+        let next = AtomicUsize::new(0);
+        let load = || -> Result<Vec<(u64, MemorySegment)>, EngineError> {
+            let mut parts = Vec::new();
+            while let Some(start) = starts.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+                parts.push((start, load_part(store, start, (start + part_rows).min(size))?));
+            }
+            Ok(parts)
+        };
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get).min(starts.len());
+        let mut loaded = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..cores).map(|_| scope.spawn(load)).collect();
+            let mut loaded = load()?;
+            for other in others {
+                loaded.extend(other.join().expect("a thread that indexes the tail panicked")?);
+            }
+            Ok::<_, EngineError>(loaded)
+        })?;
+        loaded.sort_unstable_by_key(|(start, _)| *start);
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        for (start, part) in loaded {
+            // Sealed by others since: the rest comes the ordinary way.
+            if parts.next_seq() != start || part.next_seq() == start {
+                break;
+            }
+            parts.tail.push(Arc::new(RwLock::new(part)));
+        }
+        Ok(())
+    }
+
     /// Opens what is new in the manifest and lets go what was sealed or replaced.
-    fn open_segments(&self, store: &Store, next_seq: u64) -> Result<(), EngineError> {
-        let mut not_before = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+    fn open_segments(&self, store: &Store, next_seq: u64, opening: Opening) -> Result<(), EngineError> {
+        let can_wait = next_seq >= store.state()?.sealed;
+        let mut not_before = match self.opening.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Somebody is at it, perhaps for the time of a download, and what is open here answers as well.
+            Err(TryLockError::WouldBlock) if can_wait && opening == Opening::IfNobodyElse => return Ok(()),
+            Err(TryLockError::WouldBlock) => self.opening.lock().unwrap_or_else(PoisonError::into_inner),
+        };
         let (state, rows) = store.segments()?;
         let known = self.parts();
         let can_wait = next_seq >= state.sealed;
@@ -132,28 +202,11 @@ impl Index {
         Adding { index: self, _guard: self.adding.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Returns the place of an event in the log by its id.
-    pub(crate) fn seq_of(&self, id: EventId) -> Result<Option<u64>, EngineError> {
-        let parts = self.parts();
-        // Repetitions are nearly always recent.
-        for part in parts.tail.iter().rev() {
-            if let Some(seq) = read(part).seq_of_id(id.uuid()) {
-                return Ok(Some(seq));
-            }
-        }
-        for part in parts.sealed.iter().rev() {
-            if let Some(seq) = part.seq_of_id(id)? {
-                return Ok(Some(seq));
-            }
-        }
-        Ok(None)
-    }
-
     // Each of these looks at the sealed segments before it holds the tail, so that appending never waits for them.
 
     pub(crate) fn search(&self, parts: &Parts, filter: &Filter, page: &Page) -> Result<Found, SegmentError> {
         let known = self.known(parts, filter);
-        annals_segment::search(&parts.sealed_segments(), filter, &Page { limit: 0, ..*page }, &known)?;
+        annals_segment::search(&parts.sealed_segments(), filter, page, &known)?;
         let tail = parts.hold_tail();
         let mut segments = parts.sealed_segments();
         segments.extend(tail.iter().map(|part| &**part as &dyn Segment));
@@ -206,7 +259,7 @@ impl Index {
             self.counts.insert(filter.clone(), Arc::clone(&counts));
             counts
         });
-        Known { parts, counts }
+        Known { parts, counts, rows: Mutex::default() }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Parts> {
@@ -218,6 +271,8 @@ impl Index {
 struct Known<'p> {
     parts: &'p Parts,
     counts: Counts,
+    /// Rows of sealed segments that the first look made, so that the second, which holds the tail, reads no segment for them.
+    rows: Mutex<HashMap<usize, Arc<RowSet>>>,
 }
 
 impl KnownCounts for Known<'_> {
@@ -231,6 +286,16 @@ impl KnownCounts for Known<'_> {
             self.counts.write().unwrap_or_else(PoisonError::into_inner).insert(part.number(), count);
         }
     }
+
+    fn rows(&self, segment: usize) -> Option<Arc<RowSet>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(&segment).cloned()
+    }
+
+    fn put_rows(&self, segment: usize, rows: &Arc<RowSet>) {
+        if segment < self.parts.sealed.len() {
+            self.rows.lock().unwrap_or_else(PoisonError::into_inner).insert(segment, Arc::clone(rows));
+        }
+    }
 }
 
 fn read(part: &RwLock<MemorySegment>) -> RwLockReadGuard<'_, MemorySegment> {
@@ -241,6 +306,22 @@ impl Parts {
     /// Seq after the last indexed event.
     pub(crate) fn next_seq(&self) -> u64 {
         self.tail.last().map_or_else(|| self.sealed_until(), |part| read(part).next_seq())
+    }
+
+    /// Number of changes of the manifest that the segments are.
+    pub(crate) fn manifest(&self) -> u64 {
+        self.manifest
+    }
+
+    /// The sealed segments, oldest first.
+    pub(crate) fn all_sealed(&self) -> &[Arc<SealedPart>] {
+        &self.sealed
+    }
+
+    /// Returns the seq of an event of the tail by its id.
+    pub(crate) fn tail_seq_of(&self, id: EventId) -> Option<u64> {
+        // Repetitions are nearly always recent.
+        self.tail.iter().rev().find_map(|part| read(part).seq_of_id(id.uuid()))
     }
 
     /// Seq after the last sealed event.
@@ -351,6 +432,18 @@ impl Adding<'_> {
         *parts = Parts { manifest: state.manifest, sealed, tail };
         Ok(())
     }
+}
+
+/// Indexes the events from `start` to `end`; fewer if some are sealed by now.
+fn load_part(store: &Store, start: u64, end: u64) -> Result<MemorySegment, EngineError> {
+    let mut part = MemorySegment::new(start);
+    let mut at = start;
+    while at < end {
+        let Some(row) = store.row_of(at)? else { break };
+        push_rest(&mut part, &row, end)?;
+        at = row.first_seq() + u64::from(row.count());
+    }
+    Ok(part)
 }
 
 /// Adds the events of a row that a part of the tail still lacks.

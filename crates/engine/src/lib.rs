@@ -24,6 +24,7 @@ mod merge;
 mod metrics;
 mod own_event;
 mod password;
+mod placement;
 mod principal;
 mod random;
 mod registration;
@@ -143,7 +144,7 @@ impl Engine {
             policy: options.seal.clone(),
             clock: options.clock.clone(),
             has_work_left: Arc::new(AtomicBool::new(true)),
-            replaced: Arc::default(),
+            leftovers: Arc::default(),
         };
         let sealing = options.seal.in_background.then(|| SealingThread::start(sealer.clone())).transpose()?;
         let sealing = Mutex::new(sealing);
@@ -178,7 +179,7 @@ impl Engine {
     /// [`ForbiddenError`] if the caller may not.
     pub fn metrics(&self, principal: &Principal, format: MetricsFormat) -> Result<String, ForbiddenError> {
         principal.may_see_metrics()?;
-        // A scrape must answer while the database is away: then the numbers are those of the last look.
+        // If the database went away since the caller was let in, the numbers are those of the last look.
         if let Ok(state) = self.store.state() {
             let events = i64::try_from(state.head.size).unwrap_or(i64::MAX);
             self.metrics.log_events.set(events);

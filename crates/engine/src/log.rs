@@ -4,7 +4,6 @@
 //! at once, and only then answers. Other processes may append to the same log: under the lock on the head the thread first
 //! reads what they added.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +22,7 @@ use tracing::{debug, error};
 use crate::error::EngineError;
 use crate::index::{Index, Parts};
 use crate::metrics::Metrics;
+use crate::placement::{Placement, Repeated};
 use crate::random;
 
 /// Batches that wait for the appending thread; their bytes are limited by [`QUEUE_BYTES_MAX`] as well.
@@ -31,8 +31,8 @@ const QUEUE_BATCHES_MAX: usize = 4_096;
 /// An event ready to append: checked, with its bytes and its leaf hash made outside the lock.
 #[derive(Debug)]
 pub(crate) struct ReadyEvent {
-    prepared: Prepared,
-    record: NewRecord,
+    pub(crate) prepared: Prepared,
+    pub(crate) record: NewRecord,
 }
 
 impl ReadyEvent {
@@ -173,6 +173,12 @@ impl Log {
         Ok(parts)
     }
 
+    /// The same for a caller who met an event that is sealed but not open here.
+    pub(crate) fn refresh_manifest(&self) -> Result<Parts, EngineError> {
+        self.index.refresh_manifest(&self.store)?;
+        Ok(self.index.parts())
+    }
+
     /// What the open log looks at.
     pub(crate) fn index(&self) -> &Arc<Index> {
         &self.index
@@ -280,34 +286,46 @@ impl Appender {
     }
 
     fn append(&mut self, group: &[Submission]) -> Result<Placings, EngineError> {
-        let mut append = loop {
-            let append = self.writer.begin()?;
-            // Events that others appended and sealed before we saw them: their segments are opened without the lock, since
-            // that may take a download.
-            if self.index.adding().next_seq() >= append.state().sealed {
-                break append;
+        for attempt in 1.. {
+            let parts = self.index.parts();
+            // Segments never change, and reading one may take a download: ids are looked for there before the head is locked.
+            let repeated =
+                group.iter().map(|submission| Repeated::find(&submission.events, &parts)).collect();
+            let mut append = self.writer.begin()?;
+            let is_behind = self.index.adding().next_seq() < append.state().sealed;
+            if !is_behind {
+                catch_up(&self.index, &mut append)?;
             }
-            drop(append);
-            self.index.refresh(&self.store)?;
-        };
-        let first_seq = append.head().size;
-        catch_up(&self.index, &mut append)?;
+            let now = self.index.parts();
+            let mut placement = Placement::new(append.head().size, &now, repeated);
+            let placings: Placings = if is_behind || now.manifest() != parts.manifest() {
+                Vec::new()
+            } else {
+                let batches = group.iter().map(|submission| (&*submission.events, submission.all_or_nothing));
+                batches.map(|(events, is_whole)| placement.place(events, is_whole, &mut append)).collect()
+            };
+            let is_unknown = |placing: &Result<_, _>| matches!(placing, Err(EngineError::NotOpenYet { .. }));
+            if placings.is_empty() || (attempt == 1 && placings.iter().any(is_unknown)) {
+                // Sealed by others, or opened here, since we looked: look again, without the lock.
+                drop(append);
+                self.index.refresh_manifest(&self.store)?;
+                continue;
+            }
+            if placement.new.is_empty() {
+                return Ok(placings);
+            }
+            let first_seq = append.head().size;
+            let records: Vec<&NewRecord> = placement.new.iter().map(|event| &event.record).collect();
+            append.commit(&records)?;
 
-        let mut placement = Placement { first_seq, new: Vec::new(), new_ids: HashMap::new() };
-        let placings: Placings =
-            group.iter().map(|submission| placement.place(submission, &self.index, &mut append)).collect();
-        if placement.new.is_empty() {
+            // Durable from here on: if we stop now, the next start reads the rows again and only the answers are lost. So
+            // nothing below may turn the answer into a failure; a search reads from the database what the index lacks.
+            if let Err(cause) = self.index_committed(first_seq, &records) {
+                error!(error = %cause, "events were committed but could not be indexed");
+            }
             return Ok(placings);
         }
-        let records: Vec<&NewRecord> = placement.new.iter().map(|event| &event.record).collect();
-        append.commit(&records)?;
-
-        // Durable from here on: if we stop now, the next start reads the rows again and only the answers are lost. So
-        // nothing below may turn the answer into a failure; a search reads from the database what the index lacks.
-        if let Err(cause) = self.index_committed(first_seq, &records) {
-            error!(error = %cause, "events were committed but could not be indexed");
-        }
-        Ok(placings)
+        unreachable!("the loop ends by returning")
     }
 
     fn index_committed(&self, first_seq: u64, records: &[&NewRecord]) -> Result<(), EngineError> {
@@ -337,82 +355,4 @@ fn catch_up(index: &Index, append: &mut Append<'_>) -> Result<(), EngineError> {
         }
     })?;
     result
-}
-
-/// Gives seqs to the events of one commit.
-struct Placement<'g> {
-    first_seq: u64,
-    new: Vec<&'g ReadyEvent>,
-    new_ids: HashMap<EventId, usize>,
-}
-
-impl<'g> Placement<'g> {
-    /// Places the events of one batch. If it fails, or one conflicts and the batch is all or nothing, none is placed.
-    fn place(
-        &mut self,
-        submission: &'g Submission,
-        index: &Index,
-        append: &mut Append<'_>,
-    ) -> Result<Vec<Placing>, EngineError> {
-        let new_before = self.new.len();
-        let placings: Result<Vec<Placing>, EngineError> =
-            submission.events.iter().map(|event| self.place_event(event, index, append)).collect();
-        let is_refused = match &placings {
-            Err(_) => true,
-            Ok(placings) => submission.all_or_nothing && placings.iter().any(Result::is_err),
-        };
-        if is_refused {
-            for event in self.new.drain(new_before..) {
-                self.new_ids.remove(&event.prepared.id);
-            }
-        }
-        placings
-    }
-
-    fn place_event(
-        &mut self,
-        event: &'g ReadyEvent,
-        index: &Index,
-        append: &mut Append<'_>,
-    ) -> Result<Placing, EngineError> {
-        let id = event.prepared.id;
-        if event.prepared.has_own_id {
-            if let Some(at) = self.new_ids.get(&id) {
-                let (earlier, _) = Record::decode(&self.new[*at].record.bytes).map_err(just_encoded)?;
-                let same = event.prepared.is_same_as(&earlier);
-                let seq = self.first_seq + *at as u64;
-                return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });
-            }
-            if let Some(seq) = index.seq_of(id)? {
-                let same = stored_is_same(index, append, seq, &event.prepared)?;
-                return Ok(if same { Ok(Placed { id, seq, is_duplicate: true }) } else { Err(id) });
-            }
-            self.new_ids.insert(id, self.new.len());
-        }
-        let seq = self.first_seq + self.new.len() as u64;
-        self.new.push(event);
-        Ok(Ok(Placed { id, seq, is_duplicate: false }))
-    }
-}
-
-fn stored_is_same(
-    index: &Index,
-    append: &mut Append<'_>,
-    seq: u64,
-    prepared: &Prepared,
-) -> Result<bool, EngineError> {
-    let missing = || StoreError::Damaged { what: format!("seq {seq} is indexed but not in the log") };
-    if let Some(row) = append.row_of(seq)? {
-        for record in row.records() {
-            let (at, record) = record?;
-            if at == seq {
-                return Ok(prepared.is_same_as(&record));
-            }
-        }
-        return Err(missing().into());
-    }
-    // Sealed already, perhaps since this index was brought up to date.
-    let parts = index.parts();
-    let part = parts.sealed_at(seq).ok_or_else(missing)?;
-    part.with_record(seq, |record| prepared.is_same_as(record))
 }

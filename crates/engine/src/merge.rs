@@ -1,28 +1,40 @@
-//! Merging: small neighbouring segments become one, so that logs that age seals do not end in thousands of files.
+//! Merging: small neighbouring segments become one, so that logs that age seals do not end in thousands of files; and
+//! sweeping away the objects that nothing names any more.
 //!
-//! Durable writes as in [`crate::seal`]: the object, then the manifest in one transaction, then, after a while in which
-//! readers may still use them, the old objects are deleted.
+//! Durable writes as in [`crate::seal`]: the object, then the manifest in one transaction. The old objects are deleted after a while
+//! in which readers may still use them.
 
-use std::sync::PoisonError;
+use std::collections::{HashMap, HashSet};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use annals_model::record::Record;
 use annals_segment::SegmentWriter;
 use annals_store::{SealLease, SegmentRow};
 use annals_tlog::Frontier;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::error::EngineError;
-use crate::seal::{Sealer, crash_point, fingerprint_key, object_name, push_record};
+use crate::seal::{Sealer, crash_point, end_seq_of, fingerprint_key, push_record};
 use crate::sealed::SealedPart;
 
 /// Segments that become one, unless it is a full one: each event is written again once for each quadrupling.
 const MERGED_MIN: usize = 4;
-/// How long the objects of replaced segments stay: readers of other processes look at the manifest with every search, and
-/// a backup copies what its snapshot names.
-const KEEP_REPLACED: Duration = Duration::from_secs(3_600);
-/// Events of 1 KB take about a third of their size in a segment, and are held in memory whole.
-const PACKED: u64 = 3;
+/// How long an object that nothing names stays: readers of other processes look at the manifest with every search, and a
+/// backup copies what its snapshot names.
+const KEEP_UNNAMED: Duration = Duration::from_secs(3_600);
+/// How often objects are listed.
+const SWEEP_EVERY: Duration = Duration::from_secs(900);
+
+/// What the sealing process remembers between its rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// Objects that no manifest named, and since when.
+    unnamed: HashMap<String, Instant>,
+    swept: Option<Instant>,
+    /// First seq and count of blocks whose events are too many bytes for one segment.
+    too_large: HashSet<(u64, u32)>,
+}
 
 impl Sealer {
     /// Merges all that is due.
@@ -35,10 +47,8 @@ impl Sealer {
         while go_on() {
             let (_, rows) = self.store.segments()?;
             let Some(some) = self.mergeable(&rows) else { break };
-            self.merge(lease, some)?;
-            made += 1;
+            made += usize::from(self.merge(lease, some, go_on)?);
         }
-        self.delete_replaced();
         Ok(made)
     }
 
@@ -52,28 +62,45 @@ impl Sealer {
             });
             blocks.into_iter().find(|block| {
                 let events: u32 = block.iter().map(|row| row.event_count).sum();
-                let bytes: u64 = block.iter().map(|row| row.bytes).sum();
                 let least = if size == self.policy.events { 2 } else { MERGED_MIN };
-                events == size && block.len() >= least && bytes * PACKED <= self.policy.bytes_max
+                let is_too_large = self.leftovers().too_large.contains(&(block[0].first_seq, size));
+                events == size && block.len() >= least && !is_too_large
             })
         })
     }
 
-    fn merge(&self, lease: &mut SealLease, some: &[SegmentRow]) -> Result<(), EngineError> {
+    /// Returns false if the events are too many bytes, or the log stops.
+    fn merge(
+        &self,
+        lease: &mut SealLease,
+        some: &[SegmentRow],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool, EngineError> {
         let started = Instant::now();
         let from = some[0].first_seq;
         let count: u32 = some.iter().map(|row| row.event_count).sum();
         let mut writer: Option<SegmentWriter> = None;
+        let mut bytes_held = 0;
         for row in some {
-            let part = SealedPart::open(&self.objects, row.clone())?;
+            let part = SealedPart::of_bytes(self.objects.read_all(&row.object)?, row.clone())?;
             // Rows stand by time, the writer takes them by seq.
             let mut records = Vec::new();
             part.each_record(|seq, record| {
                 let mut bytes = Vec::new();
                 record.encode(&mut bytes);
-                records.push((seq, bytes));
+                bytes_held += bytes.len() as u64;
+                if bytes_held <= self.policy.bytes_max {
+                    records.push((seq, bytes));
+                }
                 Ok(())
             })?;
+            if bytes_held > self.policy.bytes_max {
+                self.leftovers().too_large.insert((from, count));
+                return Ok(false);
+            }
+            if !go_on() {
+                return Ok(false);
+            }
             records.sort_unstable_by_key(|(seq, _)| *seq);
             for (seq, bytes) in &records {
                 let (record, _) = Record::decode(bytes).map_err(crate::log::just_encoded)?;
@@ -82,13 +109,13 @@ impl Sealer {
                 push_record(writer, *seq, &record)?;
             }
         }
-        let Some(writer) = writer else { return Ok(()) };
+        let Some(writer) = writer else { return Ok(false) };
         let file = writer.finish()?;
         let mut tree = Frontier::new();
         for row in some {
             tree.push_subtree(u64::from(row.event_count), row.root)?;
         }
-        let row = self.row_of(from, count, object_name(from, count), tree.root(), &file);
+        let row = self.row_of(from, count, tree.root(), &file);
         self.objects.put(&row.object, file.bytes.into())?;
         crash_point("merge: object written");
         self.read_back(&row)?;
@@ -96,28 +123,45 @@ impl Sealer {
         lease.replace(&row, &first_seqs)?;
         crash_point("merge: published");
         self.index.refresh(&self.store)?;
-        let now = Instant::now();
-        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.extend(some.iter().map(|row| (now, row.object.clone())));
         let seconds = started.elapsed().as_secs_f64();
         info!(segment = row.object, events = count, bytes = row.bytes, seconds, "merged");
+        Ok(true)
+    }
+
+    pub(crate) fn is_sweep_due(&self) -> bool {
+        self.leftovers().swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY)
+    }
+
+    /// Deletes segments that no manifest names, an hour after they were first seen: replaced ones, and those of attempts
+    /// that were cut off. Only names that are ours, and only events that are sealed: what lies beyond may be all that is left
+    /// of events that the database forgot.
+    pub(crate) fn sweep(&self, lease: &mut SealLease) -> Result<(), EngineError> {
+        if !self.is_sweep_due() {
+            return Ok(());
+        }
+        // Listed before the manifest is read: what is published between the two is named.
+        let listed = self.objects.list()?;
+        let (state, rows) = lease.segments()?;
+        let named: HashSet<&str> = rows.iter().map(|row| row.object.as_str()).collect();
+        let is_ours = |name: &str| end_seq_of(name).is_some_and(|end| end <= state.sealed);
+        let unnamed = listed.into_iter().map(|object| object.name);
+        let unnamed: Vec<String> =
+            unnamed.filter(|name| !named.contains(name.as_str()) && is_ours(name)).collect();
+        let mut leftovers = self.leftovers();
+        leftovers.swept = Some(Instant::now());
+        leftovers.unnamed.retain(|name, _| unnamed.contains(name));
+        for name in unnamed {
+            let since = *leftovers.unnamed.entry(name.clone()).or_insert_with(Instant::now);
+            if since.elapsed() >= KEEP_UNNAMED && lease.holds()? {
+                self.objects.delete(&name)?;
+                leftovers.unnamed.remove(&name);
+                info!(object = name, "deleted a segment that nothing names any more");
+            }
+        }
         Ok(())
     }
 
-    /// Deletes objects that were replaced long enough ago. What a crash leaves behind, `annals repair` deletes.
-    fn delete_replaced(&self) {
-        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|(since, object)| {
-            if since.elapsed() < KEEP_REPLACED {
-                return true;
-            }
-            match self.objects.delete(object) {
-                Ok(()) => false,
-                Err(error) => {
-                    warn!(%error, object, "a replaced segment could not be deleted and is tried again");
-                    true
-                }
-            }
-        });
+    fn leftovers(&self) -> MutexGuard<'_, Leftovers> {
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

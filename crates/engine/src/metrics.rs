@@ -40,10 +40,10 @@ pub(crate) struct Metrics {
     pub(crate) seal_failures: Counter,
     pub(crate) seal_seconds: Histogram,
     pub(crate) sealing_lag_seconds: Gauge,
-    pub(crate) object_requests: Gauge,
-    pub(crate) object_errors: Gauge,
-    pub(crate) object_read_bytes: Gauge,
-    pub(crate) object_written_bytes: Gauge,
+    pub(crate) object_requests: Counter,
+    pub(crate) object_errors: Counter,
+    pub(crate) object_read_bytes: Counter,
+    pub(crate) object_written_bytes: Counter,
 }
 
 impl Metrics {
@@ -72,25 +72,30 @@ impl Metrics {
                 "sealing_lag_seconds",
                 "How long a full segment of events has waited to be sealed; 0 if none waits",
             ),
-            object_requests: registrar
-                .gauge("object_store_requests", "Requests to the object store since the start"),
+            object_requests: registrar.counter("object_store_requests", "Requests to the object store"),
             object_errors: registrar
-                .gauge("object_store_errors", "Requests to the object store that failed since the start"),
+                .counter("object_store_errors", "Requests to the object store that failed"),
             object_read_bytes: registrar
-                .gauge("object_store_read_bytes", "Bytes read from the object store since the start"),
+                .counter("object_store_read_bytes", "Bytes read from the object store"),
             object_written_bytes: registrar
-                .gauge("object_store_written_bytes", "Bytes written to the object store since the start"),
+                .counter("object_store_written_bytes", "Bytes written to the object store"),
             registry: Mutex::new(Registry::default()),
         };
         Metrics { registry: Mutex::new(registry), ..metrics }
     }
 
+    /// Takes the numbers of the object store, which counts for itself.
     pub(crate) fn set_objects(&self, stats: &ObjectStats) {
-        let gauge = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        gauge(&self.object_requests, stats.requests);
-        gauge(&self.object_errors, stats.errors);
-        gauge(&self.object_read_bytes, stats.read_bytes);
-        gauge(&self.object_written_bytes, stats.written_bytes);
+        // One at a time, so that no growth is counted twice.
+        let _turn = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        for (counter, value) in [
+            (&self.object_requests, stats.requests),
+            (&self.object_errors, stats.errors),
+            (&self.object_read_bytes, stats.read_bytes),
+            (&self.object_written_bytes, stats.written_bytes),
+        ] {
+            counter.inc_by(value.saturating_sub(counter.get()));
+        }
     }
 
     pub(crate) fn text(&self, format: MetricsFormat) -> String {

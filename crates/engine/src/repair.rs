@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::location::Location;
-use crate::seal::{fingerprint_key, push_record};
+use crate::seal::{end_seq_of, fingerprint_key, object_name, push_record};
 use crate::verify::check_segment;
 
 /// One thing to repair.
@@ -37,6 +37,12 @@ pub enum Repair {
         object: String,
         /// What is wrong with it.
         damage: String,
+    },
+    /// An object of events beyond those that the database knows as sealed, as after a restore to an earlier moment: it may
+    /// be all that is left of them, and nothing is done.
+    BeyondSealed {
+        /// The object.
+        object: String,
     },
     /// Neither the object itself nor the backup, if one was named, holds its events.
     NotPossible {
@@ -67,45 +73,60 @@ pub fn repair(
     apply: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<RepairReport, EngineError> {
-    let store = Store::open(&location.database)?;
+    let store = if apply { Store::open(&location.database)? } else { Store::open_as_is(&location.database)? };
     let objects = Objects::open(&location.objects, &location.cache_dir())?;
     let mut lease = match apply {
         true => Some(store.try_seal_lease()?.ok_or(EngineError::SealingElsewhere)?),
         false => None,
     };
-    let (_, rows) = store.segments()?;
+    // Listed before the manifest is read: what a server publishes between the two is named.
+    let listed = objects.list()?;
+    let (state, rows) = store.segments()?;
     let mut report = RepairReport { applied: apply, ..RepairReport::default() };
     for (done, row) in (0..).zip(&rows) {
         progress(done, rows.len() as u64);
-        let Err(damage) = check_segment(&objects, row, store.log_id()) else { continue };
-        let (object, damage) = (row.object.clone(), damage.to_string());
+        let Err(error) = check_segment(&objects, row, store.log_id()) else { continue };
+        if !error.is_damage() {
+            return Err(error);
+        }
+        let (object, damage) = (row.object.clone(), error.to_string());
         if let Some((rebuilt, bytes)) = rebuild(&store, &objects, row) {
             if let Some(lease) = &mut lease {
                 objects.put(&rebuilt.object, bytes.into())?;
-                objects.remove_cached(&rebuilt.object)?;
                 lease.replace(&rebuilt, &[rebuilt.first_seq])?;
             }
             report.repairs.push(Repair::Rebuild { object, damage });
         } else if let Some(bytes) = backup.and_then(|backup| same_in_backup(backup, row)) {
             if lease.is_some() {
                 objects.put(&object, bytes.into())?;
-                objects.remove_cached(&object)?;
             }
             report.repairs.push(Repair::FromBackup { object, damage });
         } else {
             report.repairs.push(Repair::NotPossible { object, damage });
         }
     }
-    let named: HashSet<&str> = rows.iter().map(|row| row.object.as_str()).collect();
-    for (object, _) in objects.list()? {
-        if !named.contains(object.as_str()) {
-            if apply {
-                objects.delete(&object)?;
+    progress(rows.len() as u64, rows.len() as u64);
+    let mut named: HashSet<String> = rows.iter().map(|row| row.object.clone()).collect();
+    if let Some(lease) = &mut lease {
+        // The check took a while: a server may have sealed.
+        named.extend(lease.segments()?.1.into_iter().map(|row| row.object));
+    }
+    for object in listed.into_iter().map(|object| object.name).filter(|name| !named.contains(name)) {
+        match end_seq_of(&object) {
+            // Another program's, or another log's.
+            None => {}
+            Some(end) if end > state.sealed => report.repairs.push(Repair::BeyondSealed { object }),
+            Some(_) => {
+                if let Some(lease) = &mut lease {
+                    if !lease.holds()? {
+                        return Err(EngineError::SealingElsewhere);
+                    }
+                    objects.delete(&object)?;
+                }
+                report.repairs.push(Repair::DeleteOrphan { object });
             }
-            report.repairs.push(Repair::DeleteOrphan { object });
         }
     }
-    progress(rows.len() as u64, rows.len() as u64);
     Ok(report)
 }
 
@@ -138,9 +159,11 @@ fn rebuild(store: &Store, objects: &Objects, row: &SegmentRow) -> Option<(Segmen
         push_record(writer, *seq, &record).ok()?;
     }
     let file = writer?.finish().ok()?;
+    let sha256: [u8; 32] = Sha256::digest(&file.bytes).into();
     let rebuilt = SegmentRow {
+        object: object_name(row.first_seq, row.event_count, &sha256),
         bytes: file.bytes.len() as u64,
-        sha256: Sha256::digest(&file.bytes).into(),
+        sha256,
         index_at: file.index_at,
         index_bytes: file.index_bytes,
         ..row.clone()

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::document::document;
 use crate::error::EngineError;
 use crate::index::Index;
+use crate::merge::Leftovers;
 use crate::metrics::Metrics;
 use crate::sealed::SealedPart;
 
@@ -42,7 +43,7 @@ pub struct SealPolicy {
     pub age: Duration,
     /// Bytes of records in one segment at most: they are held in memory while it is made.
     pub bytes_max: u64,
-    /// Seal in the background. Without it nothing is sealed until [`crate::Engine::seal_now`].
+    /// Seal in the background, for processes that stay. Without it nothing is sealed until [`crate::Engine::seal_due`].
     pub in_background: bool,
 }
 
@@ -53,7 +54,7 @@ impl Default for SealPolicy {
             aged_events: 65_536,
             age: Duration::from_secs(3_600),
             bytes_max: 1 << 30,
-            in_background: true,
+            in_background: false,
         }
     }
 }
@@ -78,8 +79,8 @@ pub(crate) struct Sealer {
     pub(crate) clock: Clock,
     /// Rows to delete or segments to merge may be left, from an earlier run or a round that was cut off.
     pub(crate) has_work_left: Arc<AtomicBool>,
-    /// Objects that merges replaced, and since when.
-    pub(crate) replaced: Arc<Mutex<Vec<(Instant, String)>>>,
+    /// Objects that no manifest names, and blocks that are too large to merge.
+    pub(crate) leftovers: Arc<Mutex<Leftovers>>,
 }
 
 /// The thread that seals.
@@ -146,6 +147,10 @@ impl Sealer {
         // The first look is at once: an earlier run may have left work.
         let mut wait = Duration::ZERO;
         while stop.wait(wait) {
+            // Also where nobody searches: what others sealed leaves the memory of this process.
+            if let Err(cause) = self.index.refresh(&self.store) {
+                warn!(error = %cause, "the index could not be brought up to date and is tried again");
+            }
             wait = match self.round(&|| !stop.is_set.load(Ordering::Relaxed)) {
                 Ok(_) => LOOK_EVERY,
                 Err(cause) => {
@@ -161,9 +166,11 @@ impl Sealer {
     pub(crate) fn round(&self, go_on: &dyn Fn() -> bool) -> Result<usize, EngineError> {
         let due = self.due(false)?;
         self.measure_lag(due)?;
-        if due.is_none() && !self.has_work_left.swap(false, Ordering::Relaxed) {
+        if due.is_none() && !self.has_work_left.load(Ordering::Relaxed) && !self.is_sweep_due() {
             return Ok(0);
         }
+        // Left over if we fail or stop below: the next round goes on.
+        self.has_work_left.store(true, Ordering::Relaxed);
         let Some(mut lease) = self.store.try_seal_lease()? else { return Ok(0) };
         let mut made = 0;
         while go_on() {
@@ -174,8 +181,6 @@ impl Sealer {
             }
             made += 1;
         }
-        // Left over if we stop here: the next round goes on.
-        self.has_work_left.store(true, Ordering::Relaxed);
         while go_on() {
             let is_more = lease.discard_sealed(DISCARD_ROWS)?;
             crash_point("seal: rows discarded");
@@ -184,6 +189,7 @@ impl Sealer {
             }
         }
         made += self.merge_due(&mut lease, go_on)?;
+        self.sweep(&mut lease)?;
         self.has_work_left.store(!go_on(), Ordering::Relaxed);
         self.measure_lag(None)?;
         Ok(made)
@@ -268,14 +274,16 @@ impl Sealer {
         let started = Instant::now();
         let Some(file) = self.write(from, count, go_on)? else { return Ok(false) };
         let root = subtree_root(&self.store, from, u64::from(count))?;
-        let row = self.row_of(from, count, object_name(from, count), root, &file);
+        let row = self.row_of(from, count, root, &file);
         crash_point("seal: before the object");
         self.objects.put(&row.object, file.bytes.into())?;
         crash_point("seal: object written");
         self.read_back(&row)?;
         lease.publish(&row)?;
         crash_point("seal: published");
-        self.index.refresh(&self.store)?;
+        if let Err(cause) = self.index.refresh(&self.store) {
+            warn!(error = %cause, "a new segment could not be opened and is tried again");
+        }
         self.metrics.sealed_segments.inc();
         self.metrics.seal_seconds.observe(started.elapsed().as_secs_f64());
         info!(segment = row.object, events = count, bytes = row.bytes, "sealed");
@@ -287,16 +295,16 @@ impl Sealer {
         &self,
         first_seq: u64,
         event_count: u32,
-        object: String,
         root: Hash,
         file: &SegmentFile,
     ) -> SegmentRow {
+        let sha256: [u8; 32] = Sha256::digest(&file.bytes).into();
         SegmentRow {
             first_seq,
             event_count,
-            object,
+            object: object_name(first_seq, event_count, &sha256),
             bytes: file.bytes.len() as u64,
-            sha256: Sha256::digest(&file.bytes).into(),
+            sha256,
             index_at: file.index_at,
             index_bytes: file.index_bytes,
             root,
@@ -351,7 +359,7 @@ impl Sealer {
         if <[u8; 32]>::from(Sha256::digest(&bytes)) != row.sha256 {
             return Err(EngineError::NotReadBack { object: row.object.clone() });
         }
-        SealedPart::open(&self.objects, row.clone()).map(drop)
+        SealedPart::of_bytes(bytes, row.clone()).map(drop)
     }
 }
 
@@ -383,8 +391,21 @@ pub(crate) fn fingerprint_key(store: &Store, first: &Record<'_>) -> [u8; 16] {
     hash[..16].try_into().expect("half of 32 bytes")
 }
 
-pub(crate) fn object_name(first_seq: u64, count: u32) -> String {
-    format!("{first_seq:016}-{count}.parquet")
+/// First seq, count of events, and the begin of the SHA-256: other bytes have another name.
+pub(crate) fn object_name(first_seq: u64, count: u32, sha256: &[u8; 32]) -> String {
+    let [a, b, c, d, ..] = sha256;
+    format!("{first_seq:016}-{count}-{a:02x}{b:02x}{c:02x}{d:02x}.parquet")
+}
+
+/// Seq after the last event of an object, by its name; nothing for a name that is not ours.
+pub(crate) fn end_seq_of(object: &str) -> Option<u64> {
+    // A local object in the making, or left by a crash.
+    let name = object.strip_suffix(".unfinished").unwrap_or(object);
+    let mut parts = name.strip_suffix(".parquet")?.split('-');
+    let (first, count, hash) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_ours = first.len() == 16 && hash.len() == 8 && parts.next().is_none();
+    let (first, count): (u64, u64) = (first.parse().ok()?, count.parse().ok()?);
+    is_ours.then(|| first.saturating_add(count))
 }
 
 /// Root of the perfect subtree over `count` leaves from `from` on, out of the tiles that the appends wrote.

@@ -1,14 +1,15 @@
 //! Sealed segments of the open log: their index mapped, their events read when a page needs them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use annals_model::id::EventId;
 use annals_model::record::Record;
 use annals_model::time::Time;
-use annals_segment::{EventPage, SealedSegment, Segment, SegmentError};
-use annals_store::{Object, ObjectError, Objects, SegmentRow};
+use annals_segment::{EventPage, SealedSegment, Segment, SegmentError, id_time_ms};
+use annals_store::{Object, Objects, SegmentRow};
 use bytes::Bytes;
 
 use crate::error::EngineError;
@@ -24,8 +25,33 @@ pub(crate) struct SealedPart {
     row: SegmentRow,
     /// Unlike its object's name never used again in this process.
     number: u64,
-    object: Object,
+    file: File,
     segment: SealedSegment<Bytes>,
+}
+
+/// Where the events of a segment are read from.
+#[derive(Debug, Clone)]
+enum File {
+    /// Its object, by ranges.
+    Object(Object),
+    /// All its bytes, read before.
+    Bytes(Bytes),
+}
+
+impl File {
+    fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, EngineError> {
+        match self {
+            File::Object(object) => Ok(object.read_ranges(ranges)?),
+            File::Bytes(bytes) => Ok(ranges.iter().map(|range| slice(bytes, range)).collect()),
+        }
+    }
+}
+
+/// A range of bytes; what lies outside is left out, and the checksum of the range says so.
+fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    let (start, end) = (place(range.start), place(range.end));
+    bytes.slice(start..end.max(start))
 }
 
 impl fmt::Debug for SealedPart {
@@ -57,17 +83,36 @@ impl Sealed {
 impl SealedPart {
     pub(crate) fn open(objects: &Objects, row: SegmentRow) -> Result<SealedPart, EngineError> {
         let index = row.index_at..row.index_at + row.index_bytes;
+        let object = objects.open_object(&row.object, row.bytes, index.clone())?;
+        let resident = object.resident();
+        match SealedPart::with_index(row.clone(), File::Object(object), resident) {
+            // A cached index may be damaged where the object is not.
+            Err(EngineError::Segment { source: SegmentError::Damaged { .. }, .. }) => {
+                let object = objects.refetch(&row.object, row.bytes, index)?;
+                let resident = object.resident();
+                SealedPart::with_index(row, File::Object(object), resident)
+            }
+            result => result,
+        }
+    }
+
+    /// A segment whose bytes were read whole, for work that goes through all of it.
+    pub(crate) fn of_bytes(bytes: Bytes, row: SegmentRow) -> Result<SealedPart, EngineError> {
+        let index = slice(&bytes, &(row.index_at..row.index_at + row.index_bytes));
+        SealedPart::with_index(row, File::Bytes(bytes), index)
+    }
+
+    fn with_index(row: SegmentRow, file: File, index: Bytes) -> Result<SealedPart, EngineError> {
         let damaged = |source: SegmentError| EngineError::Segment { object: row.object.clone(), source };
-        let object = objects.open_object(&row.object, row.bytes, index)?;
-        let source = FilePart(object.clone());
-        let segment = SealedSegment::open(object.resident()).map_err(damaged)?.with_source(Arc::new(source));
+        let source = Arc::new(FilePart(file.clone()));
+        let segment = SealedSegment::open(index).map_err(damaged)?.with_source(source);
         if segment.first_seq() != row.first_seq || segment.row_count() != row.event_count {
             let what = "it holds other events than the manifest says".to_owned();
             return Err(damaged(SegmentError::Damaged { what }));
         }
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Ok(SealedPart { row, number, object, segment })
+        Ok(SealedPart { row, number, file, segment })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -86,14 +131,16 @@ impl SealedPart {
         &self.segment
     }
 
-    /// Returns the seq of the event with an id, if it is here. Ids that carry their time are looked for only where their
-    /// time can be.
-    pub(crate) fn seq_of_id(&self, id: EventId) -> Result<Option<u64>, EngineError> {
+    /// Reads the event with an id, if it is here. Ids that carry their time are looked for only where their time can be.
+    pub(crate) fn with_id<T>(
+        &self,
+        id: EventId,
+        work: impl FnOnce(u64, &Record<'_>) -> T,
+    ) -> Result<Option<T>, EngineError> {
         let uuid = id.uuid();
-        let may_be_here = match (uuid.get_version_num() == 7, self.row.id_times_ms) {
-            (true, None) => false,
-            (true, Some((from, to))) => (from..=to).contains(&id_time_ms(uuid)),
-            (false, _) => self.row.has_other_ids,
+        let may_be_here = match id_time_ms(&uuid) {
+            Some(ms) => self.row.id_times_ms.is_some_and(|(from, to)| (from..=to).contains(&ms)),
+            None => self.row.has_other_ids,
         };
         if !may_be_here {
             return Ok(None);
@@ -101,7 +148,8 @@ impl SealedPart {
         for row in self.segment.rows_with_id(uuid).map_err(|source| self.damaged(source))? {
             let page = self.page_of(row)?;
             if page.get(row).is_some_and(|event| event.id == *id.as_bytes()) {
-                return Ok(Some(self.segment.seq_of(row).map_err(|source| self.damaged(source))?));
+                let seq = self.segment.seq_of(row).map_err(|source| self.damaged(source))?;
+                return Ok(Some(work(seq, &self.record(&page, row)?)));
             }
         }
         Ok(None)
@@ -111,7 +159,7 @@ impl SealedPart {
     pub(crate) fn page_of(&self, row: u32) -> Result<EventPage, EngineError> {
         let page = self.segment.place(row).page;
         let ranges = self.segment.page_ranges(page).map_err(|source| self.damaged(source))?;
-        let parts = self.object.read_ranges(&ranges)?;
+        let parts = self.file.read_ranges(&ranges)?;
         let parts: [Bytes; 3] = parts.try_into().map_err(|_| {
             self.damaged(SegmentError::Unreadable { reason: "a range is missing".to_owned() })
         })?;
@@ -126,17 +174,6 @@ impl SealedPart {
         let (id, time) = (EventId::from_bytes(event.id), Time::from_micros_saturating(time_us));
         Record::from_envelope(id, time, event.body, event.envelope)
             .map_err(|error| self.damaged(SegmentError::Damaged { what: format!("row {row}: {error}") }))
-    }
-
-    /// Reads the record of a seq that is here.
-    pub(crate) fn with_record<T>(
-        &self,
-        seq: u64,
-        work: impl FnOnce(&Record<'_>) -> T,
-    ) -> Result<T, EngineError> {
-        let row = self.row_of_seq(seq)?;
-        let page = self.page_of(row)?;
-        Ok(work(&self.record(&page, row)?))
     }
 
     /// The row of a seq that is here.
@@ -167,18 +204,13 @@ impl SealedPart {
     }
 }
 
-/// Milliseconds since 1970 in the first 48 bits of a version-7 UUID.
-fn id_time_ms(id: uuid::Uuid) -> u64 {
-    u64::try_from(id.as_u128() >> 80).unwrap_or(u64::MAX)
-}
-
 /// The file around the index, for the rare term that must look there.
 #[derive(Debug)]
-struct FilePart(Object);
+struct FilePart(File);
 
 impl annals_segment::PageSource for FilePart {
-    fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, SegmentError> {
-        let unreadable = |error: ObjectError| SegmentError::Unreadable { reason: error.to_string() };
-        self.0.read(range).map_err(unreadable)
+    fn read(&self, range: Range<u64>) -> Result<Bytes, SegmentError> {
+        let unreadable = |error: EngineError| SegmentError::Unreadable { reason: error.to_string() };
+        Ok(self.0.read_ranges(&[range]).map_err(unreadable)?.pop().unwrap_or_default())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use annals_model::id::EventId;
 use annals_query::{CheckedQuery, Context, Filter, Key, QueryErrors, Term, Test};
-use annals_segment::{Facets, Hit, Page, SegmentError};
+use annals_segment::{FACET_KEYS, Facets, Hit, Page, SegmentError};
 
 use crate::Engine;
 use crate::bucket::{BUCKETS_MAX, Bucket};
@@ -89,11 +89,21 @@ pub enum SearchError {
         max: usize,
     },
     /// Nearly every event has its own value of this key.
-    #[error("values of `{}` cannot be counted", .0.name())]
+    #[error("values of `{}` cannot be counted; choose one of {}", .0.name(), facet_keys())]
     NotCounted(Key),
+    /// More distinct values than are held at once.
+    #[error("more than {max} distinct values; narrow the query")]
+    TooManyValues {
+        /// Most values that are held.
+        max: usize,
+    },
     /// The log failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+fn facet_keys() -> String {
+    FACET_KEYS.map(Key::name).join(", ")
 }
 
 /// What to count over time.
@@ -234,6 +244,7 @@ impl Engine {
         let parts = self.log.refresh()?;
         let facets = self.log.index().facets(&parts, &filter, key, limit).map_err(|error| match error {
             SegmentError::NotCounted(key) => SearchError::NotCounted(key),
+            SegmentError::TooManyValues { max, .. } => SearchError::TooManyValues { max },
             other => EngineError::from(other).into(),
         })?;
         self.measure_search(started);

@@ -1,9 +1,11 @@
 //! Checking a whole log offline: checksums, structure, and the tree recomputed from every event. Writes nothing.
 
+use std::collections::HashSet;
+
 use annals_model::audit_log::StoredEvent;
 use annals_model::id::LogId;
 use annals_segment::check_file;
-use annals_store::{Objects, SegmentRow, Store};
+use annals_store::{Objects, SegmentRow, Store, StoreError};
 use annals_tlog::{Frontier, Hash, leaf_hash, perfect_root};
 use sha2::{Digest, Sha256};
 
@@ -44,7 +46,7 @@ const REPAIR: &str = "`annals repair` says what it can be rebuilt from";
 /// # Errors
 /// [`EngineError`] if the log cannot be opened at all; what is damaged inside stands in the report.
 pub fn verify(location: &Location, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, EngineError> {
-    let store = Store::open(&location.database)?;
+    let store = Store::open_as_is(&location.database)?;
     let objects = Objects::open(&location.objects, &location.cache_dir())?;
     verify_parts(&store, &objects, progress)
 }
@@ -54,48 +56,63 @@ pub(crate) fn verify_parts(
     objects: &Objects,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<VerifyReport, EngineError> {
-    let (state, rows) = store.segments()?;
-    let mut report = VerifyReport {
-        events: state.head.size,
-        sealed: state.sealed,
-        segments: rows.len(),
-        ..VerifyReport::default()
-    };
-    let mut frontier = Frontier::new();
-    for row in &rows {
-        if row.first_seq != frontier.size() {
-            report.add("database", format!("the manifest has no segment for seq {}", frontier.size()));
-            break;
+    let mut checked = HashSet::new();
+    let mut findings = Vec::new();
+    loop {
+        let (state, rows) = store.segments()?;
+        let mut frontier = Frontier::new();
+        for row in &rows {
+            if row.first_seq != frontier.size() {
+                let what = format!("the manifest has no segment for seq {}", frontier.size());
+                findings.push(finding("database", what));
+                break;
+            }
+            // Where the log was sealed or merged meanwhile, only what is new is read.
+            if checked.insert(row.object.clone())
+                && let Err(error) = check_segment(objects, row, store.log_id())
+            {
+                if !error.is_damage() {
+                    return Err(error);
+                }
+                findings.push(finding(&row.object, error.to_string()));
+            }
+            if let Err(error) = frontier.push_subtree(u64::from(row.event_count), row.root) {
+                findings.push(finding("database", error.to_string()));
+                break;
+            }
+            progress(frontier.size(), state.head.size);
         }
-        if let Err(finding) = check_segment(objects, row, store.log_id()) {
-            report.add(&row.object, finding.to_string());
+        let sealed = frontier.size();
+        let mut report = VerifyReport {
+            events: state.head.size,
+            sealed: state.sealed,
+            segments: rows.len(),
+            ..VerifyReport::default()
+        };
+        if sealed == state.sealed {
+            match store.check(frontier) {
+                Ok(head) => {
+                    report.events = head.size;
+                    report.root = findings.is_empty().then_some(head.root);
+                }
+                Err(StoreError::SealedMeanwhile { .. }) => continue,
+                Err(error @ (StoreError::Damaged { .. } | StoreError::DamagedTail { .. })) => {
+                    findings.push(finding("database", error.to_string()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        } else if findings.is_empty() {
+            let what = format!("the segments end at seq {sealed}, the sealed bound is {}", state.sealed);
+            findings.push(finding("database", what));
         }
-        if let Err(error) = frontier.push_subtree(u64::from(row.event_count), row.root) {
-            report.add("database", error.to_string());
-            break;
-        }
-        progress(frontier.size(), state.head.size);
+        progress(state.head.size, state.head.size);
+        report.findings = findings;
+        return Ok(report);
     }
-    if frontier.size() == state.sealed {
-        match store.check(frontier) {
-            Ok(head) if report.findings.is_empty() => report.root = Some(head.root),
-            Ok(_) => {}
-            Err(error) => report.add("database", error.to_string()),
-        }
-    } else if report.findings.is_empty() {
-        report.add(
-            "database",
-            format!("the segments end at seq {}, the sealed bound is {}", frontier.size(), state.sealed),
-        );
-    }
-    progress(state.head.size, state.head.size);
-    Ok(report)
 }
 
-impl VerifyReport {
-    fn add(&mut self, part: &str, what: String) {
-        self.findings.push(Finding { part: part.to_owned(), what, remedy: REPAIR });
-    }
+fn finding(part: &str, what: String) -> Finding {
+    Finding { part: part.to_owned(), what, remedy: REPAIR }
 }
 
 /// Checks one segment against the manifest: its bytes, its structure, and its events against the root.
@@ -114,7 +131,7 @@ pub(crate) fn check_segment(objects: &Objects, row: &SegmentRow, log_id: LogId) 
     if <[u8; 32]>::from(Sha256::digest(&bytes)) != row.sha256 {
         return Err(damaged("its SHA-256 differs from the manifest".to_owned()));
     }
-    let part = SealedPart::open(objects, row.clone())?;
+    let part = SealedPart::of_bytes(bytes, row.clone())?;
     let count = usize::try_from(row.event_count).expect("at most 2^18 events");
     let mut leaves = vec![None; count];
     part.each_record(|seq, record| {

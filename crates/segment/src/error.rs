@@ -23,6 +23,14 @@ pub enum SegmentError {
     /// Values of this key are not counted: nearly every event has its own.
     #[error("values of `{}` cannot be counted", .0.name())]
     NotCounted(Key),
+    /// More distinct values than are held at once.
+    #[error("`{}` has more than {max} distinct values here; narrow the query", .key.name())]
+    TooManyValues {
+        /// The key.
+        key: Key,
+        /// Most values that are held.
+        max: usize,
+    },
     /// The bytes of the segment could not be read.
     #[error("the segment cannot be read: {reason}")]
     Unreadable {

@@ -15,6 +15,27 @@ pub struct Facets {
     pub distinct: u64,
 }
 
+/// Keys whose values can be counted.
+pub const FACET_KEYS: [Key; 15] = [
+    Key::ResourceType,
+    Key::ResourceTarget,
+    Key::Action,
+    Key::Username,
+    Key::Email,
+    Key::UserId,
+    Key::Organization,
+    Key::BuildReason,
+    Key::UserAgent,
+    Key::Outcome,
+    Key::ActorType,
+    Key::Changed,
+    Key::Source,
+    Key::Ip,
+    Key::StatusCode,
+];
+/// Distinct values that are held at once; each takes some 100 bytes.
+const VALUES_MAX: usize = 1_000_000;
+
 /// Counts the values of a key, exactly, over one list of segments after the other.
 #[derive(Debug)]
 pub struct FacetCounter {
@@ -31,8 +52,11 @@ impl FacetCounter {
     /// Adds the values of the matching events of some segments.
     ///
     /// # Errors
-    /// [`SegmentError`] if a segment is damaged or the key's values are not counted.
+    /// [`SegmentError`] if a segment is damaged, the key's values are not counted, or there are too many of them.
     pub fn add(&mut self, segments: &[&dyn Segment], filter: &Filter) -> Result<(), SegmentError> {
+        if !FACET_KEYS.contains(&self.key) {
+            return Err(SegmentError::NotCounted(self.key));
+        }
         let counts = &mut self.counts;
         for segment in segments {
             let rows = match filter {
@@ -48,6 +72,9 @@ impl FacetCounter {
                     counts.insert(value.into(), u64::from(count));
                 }
             })?;
+            if counts.len() > VALUES_MAX {
+                return Err(SegmentError::TooManyValues { key: self.key, max: VALUES_MAX });
+            }
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ mod search;
 
 pub use error::SegmentError;
 pub use evaluate::{count, matching};
-pub use facets::{FacetCounter, Facets};
+pub use facets::{FACET_KEYS, FacetCounter, Facets};
 pub use histogram::histogram;
 pub use memory::{MEMORY_SEGMENT_ROWS, MemorySegment};
 pub use recover::{RecoveredEvent, each_event};

@@ -8,10 +8,13 @@ use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use crate::dictionary::Dictionary;
-use crate::{RowSet, Segment, SegmentError};
+use crate::{RowBits, RowSet, Segment, SegmentError};
 
 /// Rows of one memory segment. 65,536 rows are one container of a bitmap.
 pub const MEMORY_SEGMENT_ROWS: u32 = 65_536;
+
+/// Rows that are sorted one by one; more are collected as bits.
+const SORTED_ROWS_MAX: u64 = 512;
 
 /// Keys whose values are texts, each with a dictionary of its own.
 const TEXT_KEYS: [Key; 16] = [
@@ -174,6 +177,11 @@ impl MemorySegment {
     /// Translates arrivals to rows.
     fn rows(&self, arrivals: &RoaringBitmap) -> RowSet {
         let Some(order) = self.order() else { return RowSet::from_sorted(arrivals.iter().collect()) };
+        if arrivals.len() > SORTED_ROWS_MAX {
+            let mut rows = RowBits::new(self.len());
+            arrivals.iter().for_each(|arrival| rows.insert(order.rows[arrival as usize]));
+            return rows.into_rows();
+        }
         let mut rows: Vec<u32> = arrivals.iter().map(|arrival| order.rows[arrival as usize]).collect();
         rows.sort_unstable();
         RowSet::from_sorted(rows)
@@ -335,7 +343,12 @@ impl Segment for MemorySegment {
     }
 
     fn term_rows_within(&self, term: &Term, rows: &RowSet) -> Result<RowSet, SegmentError> {
-        Ok(self.term_rows(term)?.intersection(rows))
+        if matches!(term.test, Test::Time { .. }) || u64::from(rows.len()) > SORTED_ROWS_MAX {
+            return Ok(self.term_rows(term)?.intersection(rows));
+        }
+        // Few rows are looked up, instead of translating all that have the term.
+        let arrivals = self.arrivals_with(term);
+        Ok(RowSet::from_sorted(rows.iter().filter(|row| arrivals.contains(self.arrival_of(*row))).collect()))
     }
 
     fn facet(

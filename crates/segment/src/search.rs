@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use annals_query::Filter;
@@ -48,12 +49,18 @@ pub struct Found {
     pub places: Vec<Place>,
 }
 
-/// Counts of the filter that earlier searches found; a segment that changes must not be known.
+/// What is known of the filter already; a segment that changes must not be known.
 pub trait KnownCounts: Sync {
     /// Matching rows of a segment, by its index in the list, if known.
     fn get(&self, segment: usize) -> Option<u32>;
     /// Keeps what was found.
     fn put(&self, segment: usize, count: u32);
+    /// Matching rows of a segment, if an earlier step of this search found them.
+    fn rows(&self, _segment: usize) -> Option<Arc<RowSet>> {
+        None
+    }
+    /// Keeps rows for a later step of this search.
+    fn put_rows(&self, _segment: usize, _rows: &Arc<RowSet>) {}
 }
 
 /// Nothing is known.
@@ -89,7 +96,7 @@ pub fn search(
         return Ok(Found { count, places: Vec::new() });
     }
     let rows = segments.iter().map(|_| OnceCell::new()).collect();
-    let merge = Merge { segments, filter, counts, rows };
+    let merge = Merge { segments, filter, counts, rows, known };
     let Some(below) = merge.page_start(page)? else { return Ok(Found { count, places: Vec::new() }) };
     Ok(Found { count, places: merge.newest_below(below, page.limit)? })
 }
@@ -144,7 +151,8 @@ struct Merge<'s> {
     filter: &'s Filter,
     counts: Vec<u32>,
     /// Made for those segments only that a page reaches.
-    rows: Vec<OnceCell<RowSet>>,
+    rows: Vec<OnceCell<Arc<RowSet>>>,
+    known: &'s dyn KnownCounts,
 }
 
 impl Merge<'_> {
@@ -152,9 +160,16 @@ impl Merge<'_> {
         if let Some(rows) = self.rows[at].get() {
             return Ok(rows);
         }
-        let rows = match self.filter {
-            Filter::And(all) if all.is_empty() => RowSet::range(0..self.segments[at].row_count()),
-            filter => matching(self.segments[at], filter)?,
+        let rows = match (self.filter, self.known.rows(at)) {
+            (Filter::And(all), _) if all.is_empty() => {
+                Arc::new(RowSet::range(0..self.segments[at].row_count()))
+            }
+            (_, Some(rows)) => rows,
+            (filter, None) => {
+                let rows = Arc::new(matching(self.segments[at], filter)?);
+                self.known.put_rows(at, &rows);
+                rows
+            }
         };
         Ok(self.rows[at].get_or_init(|| rows))
     }

@@ -28,6 +28,8 @@ pub(crate) struct From(pub(crate) Origin);
 
 /// Passwords hashed at the same time.
 pub(crate) const HASHING_MAX: usize = 2;
+/// Facets and histograms counted at the same time.
+pub(crate) const COUNTING_MAX: usize = 4;
 /// How long a log-in waits for its turn; a person gives up soon after.
 const HASHING_WAIT: Duration = Duration::from_secs(5);
 
@@ -103,6 +105,21 @@ pub(crate) async fn hashing<T: Send + 'static>(
     let permit = tokio::time::timeout(HASHING_WAIT, app.hashing.acquire()).await;
     let Ok(Ok(_permit)) = permit else { return Err(ApiError::TooManyLogins) };
     blocking(app, work).await
+}
+
+/// Runs a call that looks at every segment. Few run at once, and the others wait for their turn as long as their request may
+/// take. A turn lasts until the work has ended, also when nobody waits for its answer any more.
+pub(crate) async fn counting<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&Engine) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let turn = std::sync::Arc::clone(&app.counting).acquire_owned().await;
+    let turn = turn.map_err(|_| ApiError::Panicked)?;
+    blocking(app, move |engine| {
+        let _turn = turn;
+        work(engine)
+    })
+    .await
 }
 
 /// Runs a call of the engine, which may wait for the disk, off the threads that serve connections.

@@ -157,7 +157,7 @@ impl ApiError {
                 validations: vec![Validation::new("bucket", self.to_string())],
                 ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
             },
-            ApiError::Search(SearchError::NotCounted(_)) => Outline {
+            ApiError::Search(SearchError::NotCounted(_) | SearchError::TooManyValues { .. }) => Outline {
                 validations: vec![Validation::new("key", self.to_string())],
                 ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
             },

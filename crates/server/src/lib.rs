@@ -71,6 +71,8 @@ pub(crate) struct AppState {
     pub(crate) config: Config,
     /// Turns for hashing passwords.
     pub(crate) hashing: Semaphore,
+    /// Turns for facets and histograms, which look at every segment.
+    pub(crate) counting: Arc<Semaphore>,
 }
 
 pub(crate) type App = Arc<AppState>;
@@ -94,7 +96,12 @@ pub async fn bind(engine: Arc<Engine>, config: Config) -> Result<BoundServer, Se
     Ok(BoundServer {
         listener,
         address,
-        app: Arc::new(AppState { engine, config, hashing: Semaphore::new(auth::HASHING_MAX) }),
+        app: Arc::new(AppState {
+            engine,
+            config,
+            hashing: Semaphore::new(auth::HASHING_MAX),
+            counting: Arc::new(Semaphore::new(auth::COUNTING_MAX)),
+        }),
     })
 }
 

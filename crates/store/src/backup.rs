@@ -1,13 +1,12 @@
 //! Copying the embedded database while it is in use.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 
 use crate::connection::{Connection, Mode};
 use crate::error::StoreError;
-use crate::sqlite::open_private_file;
+use crate::files::{open_private_file, sync_parent};
 use crate::store::{Database, Store};
 
 /// Pages copied between two reports of progress: 8 MB.
@@ -72,10 +71,4 @@ fn copy(
     }
     target.close().map_err(|(_, error)| error)?;
     snapshot.commit()
-}
-
-/// Makes the name of a new file durable.
-fn sync_parent(file: &Path) -> std::io::Result<()> {
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

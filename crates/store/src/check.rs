@@ -13,9 +13,8 @@ use crate::store::Store;
 impl Store {
     /// Recomputes the tree from the records of the tail and compares it with the head and the tiles; writes nothing.
     ///
-    /// `sealed` is the frontier of the sealed events, which the caller made from the segments:
-    /// [`Frontier::new`] while nothing is sealed, [`sealed_frontier`](crate::sealed_frontier) of the manifest, or
-    /// recomputed from the objects.
+    /// `sealed` is the frontier of the sealed events, which the caller made from the segments; [`Frontier::new`] while
+    /// nothing is sealed.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the first difference; [`StoreError::DamagedTail`] a row that cannot be read;

@@ -101,6 +101,17 @@ pub enum StoreError {
         /// Newest format that this version reads.
         supported: i64,
     },
+    /// An older version wrote the database, and bringing it to our format was not asked for.
+    #[error(
+        "the database has format {found}, this version works on {needed}; start it once as a server (`annals serve`), \
+         which brings the database there"
+    )]
+    TooOld {
+        /// Format in the database.
+        found: i64,
+        /// The format that this version works on.
+        needed: i64,
+    },
     /// The PostgreSQL server lacks what Annals needs.
     #[error("the PostgreSQL server cannot hold a log: {what}")]
     UnsuitableServer {

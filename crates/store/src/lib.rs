@@ -28,6 +28,7 @@ mod batch;
 mod check;
 mod connection;
 mod error;
+mod files;
 mod location;
 mod log;
 mod manifest;
@@ -48,8 +49,10 @@ pub use batch::{BatchError, TailRow};
 pub use error::StoreError;
 pub use location::{DatabaseLocation, LocationError};
 pub use log::Head;
-pub use manifest::{LogState, SegmentRow, sealed_frontier};
-pub use objects::{Object, ObjectError, ObjectStats, Objects, ObjectsLocation, ObjectsLocationError};
+pub use manifest::{LogState, SegmentRow};
+pub use objects::{
+    ListedObject, Object, ObjectError, ObjectStats, Objects, ObjectsLocation, ObjectsLocationError,
+};
 pub use people::{Person, PersonId, Role, Session};
 pub use postgres::{PostgresUrl, PostgresUrlError};
 pub use registry_documents::{DocumentAuthority, RegistryDocument};

@@ -1,7 +1,7 @@
 //! The manifest: which segments hold the sealed part of the log.
 
 use annals_model::time::Time;
-use annals_tlog::{Frontier, Hash, node_hash};
+use annals_tlog::Hash;
 
 use crate::connection::{Connection, Mode};
 use crate::error::StoreError;
@@ -64,43 +64,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if they cannot be read.
     pub fn segments(&self) -> Result<(LogState, Vec<SegmentRow>), StoreError> {
-        self.read(|connection| {
-            let mut snapshot = connection.begin(Mode::Snapshot)?;
-            let state = read_state(&mut snapshot, "")?;
-            let segments = read_segments(&mut snapshot)?;
-            snapshot.commit()?;
-            Ok((state, segments))
-        })
+        self.read(read_manifest)
     }
 }
 
-/// Joins the roots of segments that hold the log from seq 0 on into the frontier of the sealed part: where
-/// [`Store::check`] goes on, if the segments themselves were checked or are taken on trust.
-///
-/// # Errors
-/// [`StoreError::Damaged`] if the segments leave a gap, or one is no perfect subtree: a power of two of events that
-/// begins at a multiple of it.
-pub fn sealed_frontier(segments: &[SegmentRow]) -> Result<Frontier, StoreError> {
-    let mut size = 0_u64;
-    // Perfect subtrees from the left, each larger than the next one.
-    let mut subtrees: Vec<(u64, Hash)> = Vec::new();
-    for segment in segments {
-        let mut count = u64::from(segment.event_count);
-        let is_perfect = count.is_power_of_two() && segment.first_seq.is_multiple_of(count);
-        if segment.first_seq != size || !is_perfect {
-            let what = format!("a segment of {count} events at seq {} after seq {size}", segment.first_seq);
-            return Err(StoreError::Damaged { what });
-        }
-        size += count;
-        let mut root = segment.root;
-        while let Some((_, left)) = subtrees.pop_if(|(left_count, _)| *left_count == count) {
-            root = node_hash(&left, &root);
-            count *= 2;
-        }
-        subtrees.push((count, root));
-    }
-    let bytes: Vec<u8> = subtrees.iter().flat_map(|(_, root)| *root.as_bytes()).collect();
-    Frontier::from_bytes(size, &bytes).map_err(|error| StoreError::Damaged { what: error.to_string() })
+/// Reads state and segments of one moment.
+pub(crate) fn read_manifest(connection: &mut Connection) -> Result<(LogState, Vec<SegmentRow>), StoreError> {
+    let mut snapshot = connection.begin(Mode::Snapshot)?;
+    let state = read_state(&mut snapshot, "")?;
+    let segments = read_segments(&mut snapshot)?;
+    snapshot.commit()?;
+    Ok((state, segments))
 }
 
 const COLUMNS: &str = "first_seq, event_count, object, bytes, sha256, index_at, index_bytes, root, min_time_us, \
@@ -161,51 +135,4 @@ pub(crate) fn insert_segment(connection: &mut Connection, row: &SegmentRow) -> R
         ],
     )?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use annals_tlog::leaf_hash;
-
-    use super::*;
-
-    fn segment(first_seq: u64, event_count: u32) -> SegmentRow {
-        let mut tree = Frontier::new();
-        (first_seq..first_seq + u64::from(event_count)).for_each(|seq| tree.push(leaf(seq)));
-        SegmentRow {
-            first_seq,
-            event_count,
-            object: String::new(),
-            bytes: 0,
-            sha256: [0; 32],
-            index_at: 0,
-            index_bytes: 0,
-            root: tree.root(),
-            min_time_us: 0,
-            max_time_us: 0,
-            id_times_ms: None,
-            has_other_ids: false,
-            sealed: Time::EPOCH,
-        }
-    }
-
-    fn leaf(seq: u64) -> Hash {
-        leaf_hash(&seq.to_be_bytes())
-    }
-
-    #[test]
-    fn roots_of_segments_join_to_the_frontier_of_their_leaves() {
-        let mut expected = Frontier::new();
-        let mut segments = Vec::new();
-        assert_eq!(sealed_frontier(&segments).unwrap(), expected);
-        for count in [8, 4, 4, 16, 8, 1, 1, 2, 4] {
-            let first = expected.size();
-            segments.push(segment(first, count));
-            (first..first + u64::from(count)).for_each(|seq| expected.push(leaf(seq)));
-            assert_eq!(sealed_frontier(&segments).unwrap(), expected);
-        }
-        segments.push(segment(expected.size(), 3));
-        assert!(sealed_frontier(&segments).is_err(), "three events are no perfect subtree");
-        assert!(sealed_frontier(&[segment(8, 8)]).is_err(), "events 0 to 7 are missing");
-    }
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod error;
+mod local;
 mod location;
 mod object;
 mod s3;
@@ -11,28 +12,40 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
 
 pub use error::ObjectError;
 pub use location::{ObjectsLocation, ObjectsLocationError};
 pub use object::Object;
 
+use crate::files::{make_private_dir, sync_parent, write_whole};
 use crate::objects::error::in_file;
 use crate::objects::object::Rest;
-use crate::objects::shared::{Place, Shared};
-use crate::sqlite::make_private_dir;
+use crate::objects::shared::{Place, Shared, check_new_name};
 
 /// The place where segment objects are kept, for any number of threads.
 ///
-/// An object is never changed under its name: other content needs another name. Every call blocks until it is done;
+/// An object is never changed under its name: other content needs another name. Names hold no `/`. Every call blocks until it is done;
 /// calls from async code panic. Call from a thread that may block.
 #[derive(Debug)]
 pub struct Objects {
     shared: Arc<Shared>,
+}
+
+/// An object as [`Objects::list`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its name. One that ends with `.unfinished` is no object, but what is being written, or was left when a process was
+    /// stopped at it; only a local directory has such names.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When it was last written, by the clock of the place.
+    pub modified: SystemTime,
 }
 
 /// What was done since the start, for metrics. Reading from a mapped object counts nothing.
@@ -78,9 +91,12 @@ impl Objects {
         let unusable = |source| ObjectError::Unusable { location: location.to_string(), source };
         let place = match location {
             ObjectsLocation::Directory(dir) => {
-                make_private_dir(dir).map_err(|source| in_file(dir, source))?;
-                let files = LocalFileSystem::new_with_prefix(dir).map_err(unusable)?.with_fsync(true);
-                Place::Directory(files)
+                if !dir.exists() {
+                    make_private_dir(dir)
+                        .and_then(|()| sync_parent(dir))
+                        .map_err(|source| in_file(dir, source))?;
+                }
+                Place::Directory(dir.clone())
             }
             ObjectsLocation::S3 { bucket, prefix } => {
                 Place::S3 { client: s3::client(bucket, settings).map_err(unusable)?, prefix: prefix.clone() }
@@ -92,38 +108,36 @@ impl Objects {
     }
 
     /// Writes an object, in place of one of that name; it is durable when this returns. If we stop before, the object is
-    /// there whole or not at all.
+    /// there whole or not at all; in a local directory `NAME.unfinished` may be left, which the next attempt overwrites.
     ///
     /// # Errors
     /// [`ObjectError`] if it cannot be written.
     pub fn put(&self, name: &str, bytes: Bytes) -> Result<(), ObjectError> {
         let shared = &self.shared;
         let count = bytes.len() as u64;
-        let path = shared.path(name)?;
-        shared
-            .run(name, async {
-                match &shared.place {
-                    Place::Directory(files) => {
-                        files.put(&path, PutPayload::from_bytes(bytes)).await.map(drop)
+        check_new_name(name)?;
+        match &shared.place {
+            Place::Directory(dir) => {
+                let path = shared.local_path(dir, name)?;
+                shared.run_local(|| write_whole(&path, &bytes).map_err(|source| in_file(&path, source)))?;
+            }
+            Place::S3 { client, prefix } => {
+                let path = shared.remote_path(prefix, name)?;
+                let written = shared.run(name, s3::put(client, &path, bytes));
+                written.map_err(|error| match error {
+                    // Writing needs no object to be there, so it is the bucket that is missing.
+                    ObjectError::Missing { location, .. } => {
+                        let source = object_store::Error::Generic {
+                            store: "S3",
+                            source: "the bucket does not exist".into(),
+                        };
+                        ObjectError::Unusable { location, source }
                     }
-                    Place::S3 { client, .. } => s3::put(client, &path, bytes).await,
-                }
-            })
-            .map_err(|error| match error {
-                // Writing needs no object to be there, so it is the bucket that is missing.
-                ObjectError::Missing { location, .. } => {
-                    let source = object_store::Error::Generic {
-                        store: "S3",
-                        source: "the bucket does not exist".into(),
-                    };
-                    ObjectError::Unusable { location, source }
-                }
-                error => error,
-            })?;
-        shared.stats.written_bytes.fetch_add(count, Ordering::Relaxed);
-        if let Place::Directory(files) = &shared.place {
-            make_private(&shared.local_path(files, name)?)?;
+                    error => error,
+                })?;
+            }
         }
+        shared.stats.written_bytes.fetch_add(count, Ordering::Relaxed);
         self.remove_cached(name)
     }
 
@@ -132,7 +146,7 @@ impl Objects {
     /// # Errors
     /// [`ObjectError`] if it cannot be read.
     pub fn read(&self, name: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
-        self.shared.read(name, range)
+        Ok(self.read_ranges(name, &[range])?.pop().unwrap_or_default())
     }
 
     /// Reads ranges of an object, in the order asked for; ranges close to each other are one request.
@@ -149,60 +163,76 @@ impl Objects {
     /// [`ObjectError`] if it cannot be read.
     pub fn read_all(&self, name: &str) -> Result<Bytes, ObjectError> {
         let shared = &self.shared;
-        let path = shared.path(name)?;
-        let bytes = shared.run(name, async { shared.store().get(&path).await?.bytes().await })?;
+        let bytes = match &shared.place {
+            Place::Directory(dir) => {
+                let path = shared.local_path(dir, name)?;
+                let read = || std::fs::read(&path).map_err(|source| shared.in_local(&path, name, source));
+                shared.run_local(read)?.into()
+            }
+            Place::S3 { client, prefix } => {
+                let path = shared.remote_path(prefix, name)?;
+                shared.run(name, async { client.get(&path).await?.bytes().await })?
+            }
+        };
         shared.count_read(bytes.len());
         Ok(bytes)
     }
 
-    /// Returns the bytes of an object; none if there is no such object.
+    /// Lists all that is directly in the place, by name: objects, what is left of unfinished ones, and what somebody else
+    /// put there. What stands deeper, or beside the place in the same bucket, is not listed.
     ///
     /// # Errors
     /// [`ObjectError`] if the place fails.
-    pub fn size(&self, name: &str) -> Result<Option<u64>, ObjectError> {
+    pub fn list(&self) -> Result<Vec<ListedObject>, ObjectError> {
         let shared = &self.shared;
-        let path = shared.path(name)?;
-        match shared.run(name, async { shared.store().head(&path).await }) {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(ObjectError::Missing { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Lists names and bytes of all objects, by name.
-    ///
-    /// # Errors
-    /// [`ObjectError`] if the place fails.
-    pub fn list(&self) -> Result<Vec<(String, u64)>, ObjectError> {
-        let shared = &self.shared;
-        let prefix = match &shared.place {
-            Place::S3 { prefix, .. } => prefix.as_str(),
-            Place::Directory(_) => "",
-        };
-        let root = ObjectPath::parse(prefix).map_err(|_| ObjectError::BadName { name: prefix.to_owned() })?;
-        let mut found = shared.run("the list of objects", async {
-            let mut found = Vec::new();
-            let mut folders = vec![root.clone()];
-            while let Some(folder) = folders.pop() {
-                let listed = shared.store().list_with_delimiter(Some(&folder)).await?;
-                folders.extend(listed.common_prefixes);
-                found.extend(listed.objects.into_iter().map(|meta| (meta.location, meta.size)));
+        let mut found: Vec<ListedObject> = match &shared.place {
+            Place::Directory(dir) => {
+                let listed = shared.run_local(|| local::list(dir).map_err(|source| in_file(dir, source)))?;
+                listed
+                    .into_iter()
+                    .map(|(name, bytes, modified)| ListedObject { name, bytes, modified })
+                    .collect()
             }
-            Ok(found)
-        })?;
-        found.sort();
-        let skip = if prefix.is_empty() { 0 } else { prefix.len() + 1 };
-        Ok(found.into_iter().map(|(path, size)| (path.as_ref()[skip..].to_owned(), size)).collect())
+            Place::S3 { client, prefix } => {
+                let root =
+                    ObjectPath::parse(prefix).map_err(|_| ObjectError::BadName { name: prefix.clone() })?;
+                let listed = shared.run("the list of objects", client.list_with_delimiter(Some(&root)))?;
+                let named = listed.objects.into_iter().filter_map(|meta| {
+                    // Some consoles make an empty object `PREFIX/` for a folder; it has no name in the place.
+                    let path = meta.location.as_ref();
+                    let name = if prefix.is_empty() {
+                        path
+                    } else {
+                        path.strip_prefix(prefix)?.strip_prefix('/')?
+                    };
+                    let name = Some(name).filter(|name| !name.is_empty() && !name.contains('/'))?.to_owned();
+                    Some(ListedObject { name, bytes: meta.size, modified: meta.last_modified.into() })
+                });
+                named.collect()
+            }
+        };
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
     }
 
-    /// Deletes an object and what is cached of it. That it is absent already is fine.
+    /// Deletes an object and what is cached of it, or what is left of an unfinished one. That it is absent already is
+    /// fine.
     ///
     /// # Errors
     /// [`ObjectError`] if the place fails.
     pub fn delete(&self, name: &str) -> Result<(), ObjectError> {
         let shared = &self.shared;
-        let path = shared.path(name)?;
-        match shared.run(name, async { shared.store().delete(&path).await }) {
+        let deleted = match &shared.place {
+            Place::Directory(dir) => {
+                let path = shared.local_path(dir, name)?;
+                shared.run_local(|| local::delete(&path).map_err(|source| in_file(&path, source)))
+            }
+            Place::S3 { client, prefix } => {
+                let path = shared.remote_path(prefix, name)?;
+                shared.run(name, client.delete(&path))
+            }
+        };
+        match deleted {
             Ok(()) | Err(ObjectError::Missing { .. }) => self.remove_cached(name),
             Err(error) => Err(error),
         }
@@ -215,16 +245,35 @@ impl Objects {
     /// # Errors
     /// [`ObjectError`] if it is missing, has another size (local objects), or cannot be read.
     pub fn open_object(&self, name: &str, bytes: u64, resident: Range<u64>) -> Result<Object, ObjectError> {
+        self.open_as(name, bytes, resident, false)
+    }
+
+    /// As [`Objects::open_object`], but what the cache has of the resident range is replaced by what S3 has: for a range
+    /// that was found to be damaged. A local object is just opened again.
+    ///
+    /// # Errors
+    /// As [`Objects::open_object`]; the cache is as it was then.
+    pub fn refetch(&self, name: &str, bytes: u64, resident: Range<u64>) -> Result<Object, ObjectError> {
+        self.open_as(name, bytes, resident, true)
+    }
+
+    fn open_as(
+        &self,
+        name: &str,
+        bytes: u64,
+        resident: Range<u64>,
+        afresh: bool,
+    ) -> Result<Object, ObjectError> {
         let shared = &self.shared;
         let object_name: Arc<str> = Arc::from(name);
         match &shared.place {
-            Place::Directory(files) => {
-                let whole = shared.map_local(&shared.local_path(files, name)?, name, bytes)?;
+            Place::Directory(dir) => {
+                let whole = shared.map_local(&shared.local_path(dir, name)?, name, bytes)?;
                 let resident = object::slice(&whole, &resident, name, bytes)?;
                 Ok(Object { name: object_name, bytes, resident, rest: Rest::Mapped(whole) })
             }
             Place::S3 { .. } => {
-                let resident = shared.map_cached(name, bytes, resident)?;
+                let resident = shared.map_cached(name, bytes, resident, afresh)?;
                 Ok(Object { name: object_name, bytes, resident, rest: Rest::Remote(Arc::clone(shared)) })
             }
         }
@@ -251,14 +300,4 @@ impl Objects {
             written_bytes: stats.written_bytes.load(Ordering::Relaxed),
         }
     }
-}
-
-/// Segments hold personal data: only the owner of the process may read them.
-fn make_private(path: &Path) -> Result<(), ObjectError> {
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).map_err(|source| in_file(path, source))?;
-    }
-    Ok(())
 }

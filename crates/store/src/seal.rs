@@ -8,9 +8,9 @@ use std::fs::File;
 
 use crate::connection::{Connection, Mode, Transaction};
 use crate::error::StoreError;
+use crate::files::open_private_file;
 use crate::log::read_state;
-use crate::manifest::{LogState, SegmentRow, insert_segment, read_segments};
-use crate::sqlite::open_private_file;
+use crate::manifest::{LogState, SegmentRow, insert_segment, read_manifest, read_segments};
 use crate::store::{Database, Store};
 use crate::value::{Value, signed};
 
@@ -26,7 +26,16 @@ const LEVEL_0_EVENTS: u64 = 256;
 #[derive(Debug)]
 pub struct SealLease {
     connection: Connection,
-    _lock: Option<File>,
+    lock: Lock,
+}
+
+/// What makes a lease one of a kind.
+#[derive(Debug)]
+enum Lock {
+    /// An advisory lock of the lease's connection, by its key.
+    Advisory(i64),
+    /// A locked file; closing it frees the lock.
+    File { _file: File },
 }
 
 impl Store {
@@ -41,13 +50,14 @@ impl Store {
                 // The log's id is random: its first half is a key that no other lock has.
                 let log_id = self.log_id();
                 let (key, _) = log_id.as_bytes().split_first_chunk().expect("16 bytes");
+                let key = i64::from_be_bytes(*key);
                 let is_ours = connection.query_one(
                     "SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1::bigint ELSE 0::bigint END",
-                    &[Value::Int(i64::from_be_bytes(*key))],
+                    &[Value::Int(key)],
                     "the answer to the lock",
                     |row| Ok(row.int(0)? == 1),
                 )?;
-                Ok(is_ours.then_some(SealLease { connection, _lock: None }))
+                Ok(is_ours.then_some(SealLease { connection, lock: Lock::Advisory(key) }))
             }
             Database::Sqlite { dir, .. } => {
                 let path = dir.join("seal.lock");
@@ -55,7 +65,8 @@ impl Store {
                 let file = open_private_file(&path).map_err(failed)?;
                 match file.try_lock() {
                     Ok(()) => {
-                        Ok(Some(SealLease { connection: self.database().connect()?, _lock: Some(file) }))
+                        let connection = self.database().connect()?;
+                        Ok(Some(SealLease { connection, lock: Lock::File { _file: file } }))
                     }
                     Err(std::fs::TryLockError::WouldBlock) => Ok(None),
                     Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
@@ -66,6 +77,39 @@ impl Store {
 }
 
 impl SealLease {
+    /// Asks whether the right to seal is still had: what was begun under a lease that was lost must be given up, because
+    /// another process may be at the same work. In a directory the lock stays until the lease is dropped.
+    ///
+    /// PostgreSQL is asked on the lease's own connection, so a connection that was lost does not answer; false means that
+    /// somebody freed the lock but left the connection, as a pooler between them may.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer; with [`StoreError::is_unavailable`] the lease is lost too.
+    pub fn holds(&mut self) -> Result<bool, StoreError> {
+        match self.lock {
+            // The server shows a key of 64 bits as two halves, and marks it by the number 1.
+            Lock::Advisory(key) => self.connection.query_one(
+                "SELECT CASE WHEN EXISTS (
+                     SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+                     AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 ) THEN 1::bigint ELSE 0::bigint END",
+                &[Value::Int(key)],
+                "the answer to the lock",
+                |row| Ok(row.int(0)? == 1),
+            ),
+            Lock::File { .. } => Ok(true),
+        }
+    }
+
+    /// As [`Store::segments`], on the connection that publishes.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub fn segments(&mut self) -> Result<(LogState, Vec<SegmentRow>), StoreError> {
+        read_manifest(&mut self.connection)
+    }
+
     /// Makes a segment part of the log. Its object must be durable.
     ///
     /// One transaction, under the head's lock: afterwards its events are sealed, and readers take them from the segment.

@@ -1,15 +1,18 @@
 //! SQLite: the file, its schema and its format.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals_model::id::LogId;
 use annals_model::time::Time;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{OpenFlags, TransactionBehavior};
 
 use crate::connection::{Connection, Mode};
 use crate::error::StoreError;
+use crate::files::{make_private_dir, open_private_file};
 use crate::store::{FORMAT, insert_head};
 
 /// "ANLS" in ASCII: says in the file's header whose database it is.
@@ -19,6 +22,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Prepared statements that a connection keeps: all that the crate has.
 const STATEMENTS_MAX: usize = 64;
 
+/// Characters of paths that stand in an address of SQLite as they are.
+const URI_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+
 const SCHEMA: &str = include_str!("schema/sqlite.sql");
 const SCHEMA_1_TO_2: &str = include_str!("schema/sqlite-1-to-2.sql");
 
@@ -27,11 +33,25 @@ pub(crate) fn file_in(dir: &Path) -> PathBuf {
     dir.join("annals.db")
 }
 
-/// Opens a connection to a file of the newest format.
-pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
-    let connection = open(file)?;
-    check_format(&connection, file)?;
-    Ok(Connection::Sqlite(connection))
+/// Opens a connection to a file of the newest format; `is_immutable` says that nobody can write to it.
+pub(crate) fn connect(file: &Path, is_immutable: bool) -> Result<Connection, StoreError> {
+    let connection = if is_immutable { open_immutable(file)? } else { open(file)? };
+    match check_format(&connection, file)? {
+        FORMAT => Ok(Connection::Sqlite(connection)),
+        found => Err(StoreError::TooOld { found, needed: FORMAT }),
+    }
+}
+
+/// Says whether a file is on a read-only medium and whole without a WAL: then it may be read without locks, which could
+/// not be had there. A file that is merely write-protected does not count, since somebody else may write to it.
+pub(crate) fn is_immutable(file: &Path) -> bool {
+    let is_read_only = OpenOptions::new()
+        .write(true)
+        .open(file)
+        .is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem);
+    let mut wal = file.as_os_str().to_owned();
+    wal.push("-wal");
+    is_read_only && std::fs::metadata(wal).map_or(0, |meta| meta.len()) == 0
 }
 
 /// Brings an older file to the newest format, in one transaction. An older Annals must not run meanwhile: it knows
@@ -52,7 +72,19 @@ pub(crate) fn migrate(file: &Path) -> Result<(), StoreError> {
 
 fn open(file: &Path) -> Result<rusqlite::Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = rusqlite::Connection::open_with_flags(file, flags)?;
+    set_up(rusqlite::Connection::open_with_flags(file, flags)?)
+}
+
+fn open_immutable(file: &Path) -> Result<rusqlite::Connection, StoreError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let file =
+        std::path::absolute(file).map_err(|source| StoreError::File { path: file.to_owned(), source })?;
+    let path = percent_encode(file.as_os_str().as_encoded_bytes(), URI_PATH);
+    set_up(rusqlite::Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)?)
+}
+
+fn set_up(connection: rusqlite::Connection) -> Result<rusqlite::Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // FULL: the WAL is synced before each commit returns; NORMAL may lose the last commits with the power.
@@ -105,20 +137,20 @@ pub(crate) fn create(dir: &Path, log_id: LogId, now: Time) -> Result<(), StoreEr
     transaction.commit()
 }
 
-/// Events hold personal data: only the owner of the process may read them.
-pub(crate) fn make_private_dir(dir: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Opens a file for writing, and makes it if it is missing, readable for the owner of the process only.
-pub(crate) fn open_private_file(file: &Path) -> std::io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)
+    #[test]
+    fn an_immutable_file_is_read_without_any_file_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("50% of a/log?");
+        create(&dir, LogId::from_bytes([1; 16]), Time::EPOCH).unwrap();
+        let names = || std::fs::read_dir(&dir).unwrap().count();
+        assert_eq!((names(), is_immutable(&file_in(&dir))), (1, false));
+        let mut connection = connect(&file_in(&dir), true).unwrap();
+        let size = connection.query_one("SELECT size FROM head", &[], "the head", |row| row.int(0));
+        assert_eq!((size.unwrap(), names()), (0, 1));
+        assert!(connection.execute("UPDATE head SET size = 1", &[]).is_err());
+    }
 }

@@ -35,14 +35,19 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
     Postgres(PostgresUrl),
-    Sqlite { dir: PathBuf, file: PathBuf },
+    Sqlite {
+        dir: PathBuf,
+        file: PathBuf,
+        /// Nobody can write to the file, so it is read without locks.
+        is_immutable: bool,
+    },
 }
 
 impl Database {
     fn new(location: &DatabaseLocation) -> Database {
         match location {
             DatabaseLocation::Directory(dir) => {
-                Database::Sqlite { dir: dir.clone(), file: sqlite::file_in(dir) }
+                Database::Sqlite { dir: dir.clone(), file: sqlite::file_in(dir), is_immutable: false }
             }
             DatabaseLocation::Postgres(url) => Database::Postgres(url.clone()),
         }
@@ -51,7 +56,7 @@ impl Database {
     pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
         match self {
             Database::Postgres(url) => postgres::connect(url),
-            Database::Sqlite { file, .. } => sqlite::connect(file),
+            Database::Sqlite { file, is_immutable, .. } => sqlite::connect(file, *is_immutable),
         }
     }
 }
@@ -69,6 +74,27 @@ impl Store {
             }
             sqlite::migrate(file)?;
         }
+        Store::with_database(database)
+    }
+
+    /// Opens an existing log for work that must not change what an older version made: verifying, copying, repairing.
+    /// Works on a read-only medium too, if the database was closed before it went there.
+    ///
+    /// # Errors
+    /// [`StoreError::NoLog`] if there is none; [`StoreError::TooOld`] if it has an older format; others if it cannot be
+    /// used.
+    pub fn open_as_is(location: &DatabaseLocation) -> Result<Store, StoreError> {
+        let mut database = Database::new(location);
+        if let Database::Sqlite { file, is_immutable, .. } = &mut database {
+            if !file.exists() {
+                return Err(StoreError::NoLog { location: location.clone() });
+            }
+            *is_immutable = sqlite::is_immutable(file);
+        }
+        Store::with_database(database)
+    }
+
+    fn with_database(database: Database) -> Result<Store, StoreError> {
         let pool = Pool::default();
         let log_id = read_log_id(pool.take(|| database.connect())?.connection())?;
         Ok(Store { database, log_id, pool })

@@ -73,6 +73,9 @@ fn sentence(repair: &Repair, applied: bool) -> String {
             let what = did("was taken", "can be taken");
             format!("{object}: {damage}; {what} from the backup")
         }
+        Repair::BeyondSealed { object } => format!(
+            "{object}: events that the database does not know, as after a restore to an earlier moment; it is left as it is"
+        ),
         Repair::NotPossible { object, damage } => format!(
             "{object}: {damage}; its events cannot be rebuilt from here: name a backup with --from-backup"
         ),
@@ -88,6 +91,7 @@ fn repair_json(repair: &Repair) -> serde_json::Value {
         Repair::FromBackup { object, damage } => {
             json!({"object": object, "damage": damage, "remedy": "backup"})
         }
+        Repair::BeyondSealed { object } => json!({"object": object, "remedy": null}),
         Repair::NotPossible { object, damage } => json!({"object": object, "damage": damage, "remedy": null}),
     }
 }

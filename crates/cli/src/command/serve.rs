@@ -132,7 +132,7 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
 }
 
 fn seal_policy(events: Option<u32>, age: Option<SignedDuration>) -> anyhow::Result<SealPolicy> {
-    let mut policy = SealPolicy::default();
+    let mut policy = SealPolicy { in_background: true, ..SealPolicy::default() };
     if let Some(events) = events {
         anyhow::ensure!(
             events.is_power_of_two() && (256..=262_144).contains(&events),

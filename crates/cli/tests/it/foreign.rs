@@ -81,7 +81,7 @@ fn promtool_has_no_complaint_about_the_metrics() {
     let dir = dir.path().join("log");
     let token = create_token(&dir, "metrics");
     {
-        let engine = Engine::open(&Location::embedded(&dir), Options::default()).unwrap();
+        let engine = Engine::open(Location::embedded(&dir), Options::default()).unwrap();
         fill(&engine);
     }
     let server = Server::start(&dir);

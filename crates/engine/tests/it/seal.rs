@@ -170,10 +170,28 @@ fn ids_are_known_after_they_are_sealed() {
         let error = log.append(&of(n, "another")).unwrap_err();
         assert!(error.to_string().contains("other content"), "{n}: {error}");
     }
+    // Looks like version 7 but is of another variant: its time is no time.
+    let odd = r#"{"id":"01980000-0000-7000-0000-000000000001","action":"create","resource_type":"template","resource_target":"odd"}"#;
+    assert_eq!(log.append(odd).unwrap().accepted, 1);
+    fill(&log.engine, 1_500, 1_900);
+    log.engine.seal_now().unwrap();
+    assert_eq!(log.append(odd).unwrap().duplicates, 1);
     let fresh = of(5_000, "fresh");
     assert_eq!(log.append(&fresh).unwrap().accepted, 1);
     assert_eq!(log.append(&fresh).unwrap().duplicates, 1);
-    assert_eq!(log.search("").0, 1_501);
+    assert_eq!(log.search("").0, 1_902);
+}
+
+#[test]
+fn a_process_that_only_takes_events_knows_what_others_sealed() {
+    let log = TestLog::with(small_options());
+    let other = Engine::open(log.dir.path(), small_options()).unwrap();
+    fill(&log.engine, 0, 1_100);
+    other.seal_now().unwrap();
+    // Not refreshed by any search: its index still has them in the tail, the database has not.
+    let again = r#"{"id":"00000000-0000-4000-8000-000000000001","action":"create","resource_type":"template","resource_target":"x"}"#;
+    let error = log.append(again).unwrap_err();
+    assert!(error.to_string().contains("other content"), "{error}");
 }
 
 #[test]
@@ -267,6 +285,32 @@ fn damage_is_found_named_and_repaired() {
 }
 
 #[test]
+fn repair_deletes_only_what_is_surely_left_over() {
+    let log = TestLog::with(small_options());
+    fill(&log.engine, 0, 1_100);
+    log.engine.seal_due().unwrap();
+    log.engine.stop();
+    let segments = log.dir.path().join("segments");
+    std::fs::create_dir(segments.join("neighbour")).unwrap();
+    let files = [
+        "0000000000000000-256-00112233.parquet",
+        "0000000000001024-1024-00112233.parquet",
+        "somebody-elses.parquet",
+        "neighbour/0000000000000000-256-00112233.parquet",
+    ];
+    files.iter().for_each(|file| std::fs::write(segments.join(file), "x").unwrap());
+    let done = repair(&Location::embedded(log.dir.path()), None, true, &mut |_, _| {}).unwrap();
+    let expect = [
+        Repair::DeleteOrphan { object: files[0].to_owned() },
+        Repair::BeyondSealed { object: files[1].to_owned() },
+    ];
+    assert_eq!(done.repairs, expect);
+    let left: Vec<bool> = files.iter().map(|file| segments.join(file).exists()).collect();
+    assert_eq!(left, [false, true, true, true]);
+    assert_eq!(Engine::open(log.dir.path(), small_options()).unwrap().verify().unwrap().findings, []);
+}
+
+#[test]
 fn a_broken_index_is_rebuilt_from_the_events() {
     let log = TestLog::with(small_options());
     fill(&log.engine, 0, 1_024);
@@ -301,6 +345,16 @@ fn a_backup_is_a_log_and_grows_by_what_is_new() {
     let target = restored.path().join("log");
     restore(saved.path(), &target, &mut |_, _| {}).unwrap();
     assert!(restore(saved.path(), &target, &mut |_, _| {}).is_err(), "there is a log already");
+    // Arguments swapped, another log, the log itself: nothing but a backup of this log is written over.
+    let third = TestLog::with(small_options());
+    for (from, to) in [
+        (Location::embedded(saved.path()), log.dir.path()),
+        (location.clone(), log.dir.path()),
+        (location.clone(), third.dir.path()),
+        (Location::embedded(third.dir.path()), saved.path()),
+    ] {
+        assert!(backup(&from, to, &mut |_, _| {}).is_err(), "{from:?} over {to:?}");
+    }
     let again = Engine::open(&target, small_options()).unwrap();
     assert!(answers(&again) == before);
     assert_good(&again);

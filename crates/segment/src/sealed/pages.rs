@@ -1,6 +1,6 @@
 //! Pages of events: where they lie in the file, and how they are read without the Parquet footer.
 //!
-//! A page holds body and envelope of 64 rows, each column a Parquet page of its own, and the ids of these rows lie together. To
+//! A page holds body and envelope of 16 rows, each column a Parquet page of its own, and the ids of these rows lie together. To
 //! show an event, three ranges of the file are read, 20 KB in all.
 
 use std::ops::Range;

@@ -253,8 +253,8 @@ fn header(rows: &Rows, order: &[u32]) -> layout::Header {
     }
 }
 
-/// The millisecond in an id of version 7.
-fn id_time_ms(id: &Uuid) -> Option<u64> {
+/// Milliseconds since 1970 in an id of version 7; nothing for other ids, which are looked for in every segment that has any.
+pub fn id_time_ms(id: &Uuid) -> Option<u64> {
     let is_timed = id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122;
     is_timed.then(|| u64::try_from(id.as_u128() >> 80).unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::api::parameters::Parameters;
-use crate::auth::{Caller, blocking};
+use crate::auth::{Caller, counting};
 use crate::error::{ApiError, Problem};
 
 /// Values of one answer, if nothing is said.
@@ -69,7 +69,7 @@ pub(crate) async fn show_histogram(
     let from_us = parameters.parsed::<Moment>("from", expected).map(|moment| moment.0.as_micros());
     let to_us = parameters.parsed::<Moment>("to", expected).map(|moment| moment.0.as_micros());
     parameters.finish()?;
-    let found = blocking(&app, move |engine| {
+    let found = counting(&app, move |engine| {
         engine.histogram(&principal, &HistogramRequest { query: &query, bucket, from_us, to_us })
     })
     .await??;
@@ -145,7 +145,7 @@ pub(crate) async fn show_facets(
     let limit = parameters.limit_of(FACETS_DEFAULT, FACETS_MAX);
     let FacetKey(key) = parameters.finish_with(key)?;
     let (found, notes) =
-        blocking(&app, move |engine| engine.facets(&principal, &query, key, limit)).await??;
+        counting(&app, move |engine| engine.facets(&principal, &query, key, limit)).await??;
     let values = found.top.into_iter().map(|(value, count)| FacetValue { value, count }).collect();
     Ok(axum::Json(FacetValues { key: key.name(), values, distinct: found.distinct, notes }))
 }

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use object_store::ObjectStore as _;
 use object_store::aws::AmazonS3;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::runtime::Runtime;
 
+use crate::files::UNFINISHED;
 use crate::map::map_file;
 use crate::objects::ObjectError;
 use crate::objects::cache::Cache;
 use crate::objects::error::in_file;
+use crate::objects::local;
 
 /// Threads that drive transfers; the callers' threads do the rest.
 const WORKERS: usize = 2;
@@ -34,7 +35,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug)]
 pub(super) enum Place {
-    Directory(LocalFileSystem),
+    Directory(PathBuf),
     S3 { client: AmazonS3, prefix: String },
 }
 
@@ -57,25 +58,28 @@ impl Shared {
         Ok(Shared { place, location, cache, runtime: Some(runtime), stats: Stats::default() })
     }
 
-    pub(super) fn store(&self) -> &dyn ObjectStore {
-        match &self.place {
-            Place::Directory(files) => files,
-            Place::S3 { client, .. } => client,
-        }
+    /// The path of an object in a bucket.
+    pub(super) fn remote_path(&self, prefix: &str, name: &str) -> Result<ObjectPath, ObjectError> {
+        check_name(name)?;
+        let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        ObjectPath::parse(full).map_err(|_| ObjectError::BadName { name: name.to_owned() })
     }
 
-    pub(super) fn path(&self, name: &str) -> Result<ObjectPath, ObjectError> {
-        let full = match &self.place {
-            Place::S3 { prefix, .. } if !prefix.is_empty() => format!("{prefix}/{name}"),
-            _ => name.to_owned(),
-        };
-        let parsed = ObjectPath::parse(&full).ok().filter(|path| !name.is_empty() && path.as_ref() == full);
-        parsed.ok_or_else(|| ObjectError::BadName { name: name.to_owned() })
+    /// The path of an object in a directory of objects.
+    pub(super) fn local_path(&self, dir: &Path, name: &str) -> Result<PathBuf, ObjectError> {
+        check_name(name)?;
+        Ok(dir.join(name))
     }
 
-    pub(super) fn local_path(&self, files: &LocalFileSystem, name: &str) -> Result<PathBuf, ObjectError> {
-        let path = files.path_to_filesystem(&self.path(name)?);
-        path.map_err(|source| ObjectError::new(name, &self.location, source))
+    /// Does something to a local object and counts it.
+    pub(super) fn run_local<T>(
+        &self,
+        operation: impl FnOnce() -> Result<T, ObjectError>,
+    ) -> Result<T, ObjectError> {
+        self.stats.requests.fetch_add(1, Ordering::Relaxed);
+        operation().inspect_err(|_| {
+            self.stats.errors.fetch_add(1, Ordering::Relaxed);
+        })
     }
 
     /// Runs an operation on this thread and counts it.
@@ -96,25 +100,16 @@ impl Shared {
         self.stats.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn read(&self, name: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let path = self.path(name)?;
-        let expected = range.end - range.start;
-        let bytes = self.run(name, async { self.store().get_range(&path, range).await })?;
-        self.count_read(bytes.len());
-        self.check_length(name, expected, bytes.len() as u64)?;
-        Ok(bytes)
-    }
-
     pub(super) fn read_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ObjectError> {
-        let path = self.path(name)?;
         let asked: Vec<Range<u64>> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
-        if asked.is_empty() {
-            return Ok(vec![Bytes::new(); ranges.len()]);
-        }
-        let parts = self.run(name, async { self.store().get_ranges(&path, &asked).await })?;
+        let parts = match &self.place {
+            _ if asked.is_empty() => Vec::new(),
+            Place::Directory(dir) => self.read_local(&self.local_path(dir, name)?, name, &asked)?,
+            Place::S3 { client, prefix } => {
+                let path = self.remote_path(prefix, name)?;
+                self.run(name, async { client.get_ranges(&path, &asked).await })?
+            }
+        };
         let mut parts = parts.into_iter();
         let mut results = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -124,6 +119,29 @@ impl Shared {
             results.push(part);
         }
         Ok(results)
+    }
+
+    fn read_local(&self, path: &Path, name: &str, asked: &[Range<u64>]) -> Result<Vec<Bytes>, ObjectError> {
+        self.run_local(|| {
+            let parts =
+                local::read_ranges(path, asked).map_err(|source| self.in_local(path, name, source))?;
+            parts.map_err(|actual| ObjectError::WrongSize {
+                name: name.to_owned(),
+                location: self.location.clone(),
+                expected: asked.iter().map(|range| range.end).max().unwrap_or_default(),
+                actual,
+            })
+        })
+    }
+
+    /// Says what failed with a local object that should be there.
+    pub(super) fn in_local(&self, path: &Path, name: &str, source: std::io::Error) -> ObjectError {
+        match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                ObjectError::Missing { name: name.to_owned(), location: self.location.clone() }
+            }
+            _ => in_file(path, source),
+        }
     }
 
     fn check_length(&self, name: &str, expected: u64, actual: u64) -> Result<(), ObjectError> {
@@ -140,24 +158,46 @@ impl Shared {
 
     /// Maps a local object whole.
     pub(super) fn map_local(&self, path: &Path, name: &str, bytes: u64) -> Result<Bytes, ObjectError> {
-        let file = File::open(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                ObjectError::Missing { name: name.to_owned(), location: self.location.clone() }
-            }
-            _ => in_file(path, source),
-        })?;
+        let file = File::open(path).map_err(|source| self.in_local(path, name, source))?;
         let actual = file.metadata().map_err(|source| in_file(path, source))?.len();
         self.check_length(name, bytes, actual)?;
         map_file(&file).map_err(|source| in_file(path, source))
     }
 
-    /// Maps the resident range of an object in S3; fetches it if the cache lacks it.
-    pub(super) fn map_cached(&self, name: &str, bytes: u64, range: Range<u64>) -> Result<Bytes, ObjectError> {
+    /// Maps the resident range of an object in S3; fetches it if the cache lacks it, or `afresh` is asked for.
+    pub(super) fn map_cached(
+        &self,
+        name: &str,
+        bytes: u64,
+        range: Range<u64>,
+        afresh: bool,
+    ) -> Result<Bytes, ObjectError> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let (path, file) = self.cache.open(name, bytes, &range, || self.read(name, range.clone()))?;
+        let fetch = || Ok(self.read_ranges(name, std::slice::from_ref(&range))?.pop().unwrap_or_default());
+        let (path, file) = match afresh {
+            true => self.cache.replace(name, bytes, &range, &fetch()?)?,
+            false => self.cache.open(name, bytes, &range, fetch)?,
+        };
         map_file(&file).map_err(|source| in_file(&path, source))
+    }
+}
+
+/// Objects stand side by side in their place, so that a list of it shows them all, and nothing else.
+fn check_name(name: &str) -> Result<(), ObjectError> {
+    let is_plain = !matches!(name, "" | "." | "..");
+    if is_plain && !name.contains(|character: char| character == '/' || character.is_ascii_control()) {
+        return Ok(());
+    }
+    Err(ObjectError::BadName { name: name.to_owned() })
+}
+
+/// As [`check_name`], for an object that is to be written.
+pub(super) fn check_new_name(name: &str) -> Result<(), ObjectError> {
+    match name.ends_with(UNFINISHED) {
+        true => Err(ObjectError::BadName { name: name.to_owned() }),
+        false => check_name(name),
     }
 }
 

@@ -136,8 +136,7 @@ pub(crate) fn segment(seqs: Range<u64>) -> SegmentRow {
     }
 }
 
-/// Recomputes the tree over the tail, the segments taken on trust.
+/// Recomputes the tree over the tail; what is sealed is taken to be what [`append`] wrote.
 pub(crate) fn check(store: &Store) -> Result<annals_store::Head, StoreError> {
-    let (_, segments) = store.segments()?;
-    store.check(annals_store::sealed_frontier(&segments)?)
+    store.check(frontier(store.state()?.sealed))
 }

@@ -1,13 +1,12 @@
 //! The manifest: what readers and appenders see of segments.
 
-use annals_store::{StoreError, sealed_frontier};
+use annals_store::StoreError;
 use annals_tlog::Frontier;
 
-use crate::fixture::{Fixture, append, check, frontier, segment, seqs};
+use crate::fixture::{Fixture, append, check, segment, seqs};
 
 on_both! {
     segments_read_back_as_they_were_published,
-    a_snapshot_gives_segments_only_when_they_changed,
     sealed_events_are_not_in_the_tail_any_more,
     an_appender_sees_segments_under_the_lock,
     a_check_begins_after_the_sealed_part,
@@ -22,19 +21,9 @@ fn segments_read_back_as_they_were_published(fixture: &Fixture) {
     assert_eq!(read, segments);
     assert_eq!((state.head.size, state.sealed, state.manifest), (2_000, 1_024, 3));
     assert_eq!(fixture.store.state().unwrap(), state);
-    assert_eq!(sealed_frontier(&read).unwrap(), frontier(1_024));
-}
-
-fn a_snapshot_gives_segments_only_when_they_changed(fixture: &Fixture) {
-    append(&fixture.store, 0..1_000);
-    let (state, segments) = fixture.store.snapshot(0, 0, |_| {}).unwrap();
-    assert_eq!((state.manifest, segments), (0, None));
-    let mut lease = fixture.store.try_seal_lease().unwrap().unwrap();
-    lease.publish(&segment(0..256)).unwrap();
-    let (state, segments) = fixture.store.snapshot(0, 0, |_| {}).unwrap();
-    assert_eq!((state.manifest, segments), (1, Some(vec![segment(0..256)])));
-    let (state, segments) = fixture.store.snapshot(1, 0, |_| {}).unwrap();
-    assert_eq!((state.manifest, segments), (1, None));
+    drop(lease);
+    let mut next = fixture.store.try_seal_lease().unwrap().unwrap();
+    assert_eq!(next.segments().unwrap(), (state, read), "the one who seals sees the same");
 }
 
 fn sealed_events_are_not_in_the_tail_any_more(fixture: &Fixture) {
@@ -52,7 +41,7 @@ fn sealed_events_are_not_in_the_tail_any_more(fixture: &Fixture) {
         assert!(fixture.store.row_of(511).unwrap().is_none());
         assert_eq!(fixture.store.row_of(512).unwrap().unwrap().first_seq(), 512);
         let mut from = Vec::new();
-        fixture.store.snapshot(1, 3, |row| from.push(row.first_seq())).unwrap();
+        fixture.store.tail_from(3, |row| from.push(row.first_seq())).unwrap();
         assert_eq!(from, [512, 768]);
     }
 }
@@ -83,8 +72,8 @@ fn a_check_begins_after_the_sealed_part(fixture: &Fixture) {
     assert_eq!(check(&fixture.store).unwrap().size, 2_000);
     let other = fixture.store.check(Frontier::new()).unwrap_err();
     assert!(matches!(other, StoreError::SealedMeanwhile { from_seq: 0, sealed: 1_024 }), "{other}");
-    let mut wrong = segment(0..1_024);
-    wrong.root = segment(0..512).root;
-    let error = fixture.store.check(sealed_frontier(&[wrong]).unwrap()).unwrap_err();
+    let mut wrong = Frontier::new();
+    (0..1_024).for_each(|number| wrong.push(crate::fixture::record(number + 1, "{}").leaf));
+    let error = fixture.store.check(wrong).unwrap_err();
     assert!(error.to_string().contains("another root than the head"), "{error}");
 }

@@ -25,7 +25,6 @@ fn remote(s3: &S3, dir: &Path) -> Objects {
 /// What every place does alike.
 fn behaves(objects: &Objects) {
     assert!(objects.list().unwrap().is_empty());
-    assert_eq!(objects.size("a.parquet").unwrap(), None);
     assert!(matches!(objects.read("a.parquet", 0..1), Err(ObjectError::Missing { .. })));
     assert!(matches!(objects.read_all("a.parquet"), Err(ObjectError::Missing { .. })));
 
@@ -46,17 +45,15 @@ fn behaves(objects: &Objects) {
     assert_eq!(objects.read_all("a.parquet").unwrap(), other, "a repetition overwrites");
 
     let large = content(LARGE_BYTES);
-    objects.put("events/large.parquet", large.clone().into()).unwrap();
-    assert_eq!(objects.size("events/large.parquet").unwrap(), Some(LARGE_BYTES as u64));
-    assert_eq!(objects.read_all("events/large.parquet").unwrap(), large);
+    objects.put("large.parquet", large.clone().into()).unwrap();
+    assert_eq!(objects.read_all("large.parquet").unwrap(), large);
     let listed = objects.list().unwrap();
-    assert_eq!(
-        listed,
-        [("a.parquet".to_owned(), 2_000), ("events/large.parquet".to_owned(), LARGE_BYTES as u64)]
-    );
+    let sizes: Vec<(&str, u64)> = listed.iter().map(|object| (object.name.as_str(), object.bytes)).collect();
+    assert_eq!(sizes, [("a.parquet", 2_000), ("large.parquet", LARGE_BYTES as u64)]);
+    assert!(listed.iter().all(|object| object.modified.elapsed().unwrap() < Duration::from_secs(600)));
 
     let end = LARGE_BYTES as u64;
-    let object = objects.open_object("events/large.parquet", end, 1_000..5_000_000).unwrap();
+    let object = objects.open_object("large.parquet", end, 1_000..5_000_000).unwrap();
     let resident = object.resident();
     assert_eq!(resident.as_ref(), &large[1_000..5_000_000]);
     assert_eq!(object.clone().read(end - 8..end).unwrap(), large[LARGE_BYTES - 8..]);
@@ -67,15 +64,15 @@ fn behaves(objects: &Objects) {
     assert!(object.read(end - 8..end + 1).is_err());
     assert!(matches!(objects.open_object("none", 5, 0..1), Err(ObjectError::Missing { .. })));
 
-    for name in ["", "/a", "a//b", "../a", "a/../../b", "a/"] {
+    for name in ["", ".", "..", "/a", "a//b", "../a", "a/b", "a/", "a\0", "a.parquet.unfinished"] {
         assert!(
             matches!(objects.put(name, small.clone().into()), Err(ObjectError::BadName { .. })),
             "{name}"
         );
     }
-    objects.delete("events/large.parquet").unwrap();
-    objects.delete("events/large.parquet").unwrap();
-    assert_eq!(objects.size("events/large.parquet").unwrap(), None);
+    objects.delete("large.parquet").unwrap();
+    objects.delete("large.parquet").unwrap();
+    assert_eq!(objects.list().unwrap().len(), 1);
     assert_eq!(resident.as_ref(), &large[1_000..5_000_000], "what is open stays");
     let stats = objects.stats();
     assert!(stats.requests > 15 && stats.errors > 2, "{stats:?}");
@@ -105,6 +102,52 @@ fn nobody_else_may_read_local_objects() {
     assert_eq!((mode("segments"), mode("segments/a")), (0o700, 0o600));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_stopped_process_left_is_listed_and_overwritten_or_deleted() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let objects = local(dir.path());
+    let names = || objects.list().unwrap().into_iter().map(|object| object.name).collect::<Vec<_>>();
+    let segments = dir.path().join("segments");
+    std::fs::write(segments.join("a.unfinished"), content(100)).unwrap();
+    std::fs::write(segments.join("b#1"), "of an earlier version").unwrap();
+    std::fs::create_dir(segments.join("folder")).unwrap();
+    std::fs::write(segments.join("folder/c"), "somebody else's").unwrap();
+    assert_eq!(names(), ["a.unfinished", "b#1"]);
+    objects.put("a", content(10).into()).unwrap();
+    assert_eq!(names(), ["a", "b#1"]);
+    assert_eq!(objects.read_all("a").unwrap(), content(10));
+    std::fs::write(segments.join("a.unfinished"), "").unwrap();
+    objects.delete("a.unfinished").unwrap();
+    objects.delete("b#1").unwrap();
+    assert_eq!(names(), ["a"]);
+    // Private from the first byte on, so also what is left of it.
+    std::fs::create_dir(segments.join("d")).unwrap();
+    assert!(matches!(objects.put("d", content(10).into()), Err(ObjectError::File { .. })));
+    assert_eq!(names(), ["a"], "what failed leaves nothing");
+    let mode = std::fs::metadata(segments.join("a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_list_shows_neither_neighbours_nor_what_stands_deeper() {
+    let (s3, dir) = (S3::start(), tempfile::tempdir().unwrap());
+    let place = |prefix: &str| {
+        let location = format!("{}/{prefix}", s3.url()).parse().unwrap();
+        Objects::open_with_settings(&location, dir.path(), &s3.env()).unwrap()
+    };
+    for prefix in ["", "log", "log/deeper", "log2", "other/log"] {
+        place(prefix).put(&format!("in-{}", prefix.replace('/', "-")), content(5).into()).unwrap();
+    }
+    for (prefix, name) in [("", "in-"), ("log", "in-log"), ("log2", "in-log2"), ("other/log", "in-other-log")]
+    {
+        let names: Vec<_> = place(prefix).list().unwrap().into_iter().map(|object| object.name).collect();
+        assert_eq!(names, [name], "{prefix}");
+    }
+    assert!(place("other").list().unwrap().is_empty());
+}
+
 #[test]
 fn a_local_object_of_another_size_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -113,6 +156,9 @@ fn a_local_object_of_another_size_is_refused() {
     let error = objects.open_object("a", 11, 0..5).unwrap_err();
     assert!(matches!(error, ObjectError::WrongSize { expected: 11, actual: 10, .. }), "{error}");
     assert!(objects.open_object("a", 10, 5..11).is_err(), "the resident range must lie in the object");
+    assert_eq!(objects.refetch("a", 10, 0..5).unwrap().resident(), content(5));
+    let error = objects.read("a", 5..11).unwrap_err();
+    assert!(matches!(error, ObjectError::WrongSize { expected: 11, actual: 10, .. }), "{error}");
 }
 
 #[test]
@@ -120,15 +166,15 @@ fn the_resident_range_is_fetched_once_and_again_after_it_was_removed_or_cut() {
     let (s3, dir) = (S3::start(), tempfile::tempdir().unwrap());
     let objects = remote(&s3, dir.path());
     let bytes = content(100_000);
-    objects.put("events/a.parquet", bytes.clone().into()).unwrap();
-    let open = || objects.open_object("events/a.parquet", 100_000, 50_000..90_000).unwrap();
+    objects.put("a.parquet", bytes.clone().into()).unwrap();
+    let open = || objects.open_object("a.parquet", 100_000, 50_000..90_000).unwrap();
     let read_bytes = || objects.stats().read_bytes;
     let first = open();
     assert_eq!((first.resident().as_ref(), read_bytes()), (&bytes[50_000..90_000], 40_000));
     assert_eq!((open().resident(), read_bytes()), (first.resident(), 40_000));
     // Another start of the process finds it too.
     let again = remote(&s3, dir.path());
-    again.open_object("events/a.parquet", 100_000, 50_000..90_000).unwrap();
+    again.open_object("a.parquet", 100_000, 50_000..90_000).unwrap();
     assert_eq!(again.stats().requests, 0);
 
     let cached = || -> Vec<_> {
@@ -138,16 +184,29 @@ fn the_resident_range_is_fetched_once_and_again_after_it_was_removed_or_cut() {
     std::fs::remove_file(&file).unwrap();
     std::fs::write(&file, "cut").unwrap();
     assert_eq!((open().resident(), read_bytes()), (first.resident(), 80_000), "a cut file is fetched again");
-    objects.remove_cached("events/a").unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, content(40_000)).unwrap();
+    assert_ne!(open().resident(), first.resident(), "of the right length, but damaged");
+    let healed = objects.refetch("a.parquet", 100_000, 50_000..90_000).unwrap();
+    assert_eq!((healed.resident(), read_bytes()), (first.resident(), 120_000));
+    assert_eq!(
+        (open().resident(), read_bytes()),
+        (first.resident(), 120_000),
+        "for those who come later too"
+    );
+    objects.remove_cached("a").unwrap();
     assert_eq!(cached().len(), 1, "another object's");
-    objects.remove_cached("events/a.parquet").unwrap();
+    let mut left = file.into_os_string();
+    left.push(".unfinished");
+    std::fs::write(left, "left by a stopped process").unwrap();
+    objects.remove_cached("a.parquet").unwrap();
     assert!(cached().is_empty());
     assert_eq!(first.resident().as_ref(), &bytes[50_000..90_000], "what is mapped stays");
     open();
-    objects.put("events/a.parquet", bytes.into()).unwrap();
+    objects.put("a.parquet", bytes.into()).unwrap();
     assert!(cached().is_empty(), "a new content makes the old one stale");
     open();
-    objects.delete("events/a.parquet").unwrap();
+    objects.delete("a.parquet").unwrap();
     assert!(cached().is_empty());
 }
 

@@ -78,6 +78,32 @@ fn a_backup_names_the_tool_of_the_database() {
     assert!(error.to_string().contains("pg_dump"), "{error}");
 }
 
+/// Keys of 64 bits have a sign; both halves count.
+#[test]
+fn a_lease_whose_connection_ended_is_not_had() {
+    for (first, second) in [(0x7F, 1), (0xFF, 2)] {
+        let mut id = [second; 16];
+        id[0] = first;
+        let url = POSTGRES.url(&format!("lease_{second}"));
+        let store = Store::create_or_open(&location(&url), LogId::from_bytes(id), Time::EPOCH).unwrap();
+        let mut lease = store.try_seal_lease().unwrap().unwrap();
+        assert!(lease.holds().unwrap());
+        // The same key in another database is another lock.
+        let elsewhere = location(&POSTGRES.url(&format!("lease_elsewhere_{second}")));
+        let other = Store::create_or_open(&elsewhere, LogId::from_bytes(id), Time::EPOCH).unwrap();
+        assert!(other.try_seal_lease().unwrap().unwrap().holds().unwrap());
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database
+                   WHERE locktype = 'advisory' AND datname = current_database()";
+        POSTGRES.sql(&url, sql);
+        assert!(lease.holds().unwrap_err().is_unavailable());
+        // The server frees the lock when it has ended the connection, which is a moment later.
+        let begun = Instant::now();
+        while store.try_seal_lease().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+        }
+    }
+}
+
 #[test]
 fn a_lock_that_is_held_too_long_is_busy() {
     let fixture = Fixture::postgres("held_lock");
@@ -202,6 +228,7 @@ fn a_crash_of_the_server_loses_nothing_that_was_acknowledged() {
     assert_eq!(check(&store).unwrap().root, crate::fixture::frontier(stored.len() as u64).root());
     // The lease went with its connection, and what holds a lost lease cannot publish.
     let mut lost = lease;
+    assert!(lost.holds().unwrap_err().is_unavailable());
     assert!(lost.publish(&crate::fixture::segment(0..256)).unwrap_err().is_unavailable());
     assert!(store.try_seal_lease().unwrap().is_some());
     assert_eq!(store.state().unwrap().manifest, 0);

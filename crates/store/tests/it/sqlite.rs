@@ -126,6 +126,26 @@ fn a_log_of_format_1_is_brought_to_format_2_and_goes_on() {
 }
 
 #[test]
+fn a_log_of_format_1_opened_as_it_is_stays_as_it_is() {
+    let source = Fixture::sqlite();
+    append(&source.store, 0..300);
+    let dir = tempfile::tempdir().unwrap();
+    write_format_1(dir.path(), &source);
+    let location = DatabaseLocation::Directory(dir.path().to_owned());
+    let before = std::fs::read(dir.path().join("annals.db")).unwrap();
+    let error = Store::open_as_is(&location).unwrap_err();
+    assert!(matches!(error, StoreError::TooOld { found: 1, needed: 2 }), "{error}");
+    assert!(error.to_string().contains("`annals serve`"), "{error}");
+    assert_eq!(std::fs::read(dir.path().join("annals.db")).unwrap(), before);
+    Store::open(&location).unwrap();
+    let store = Store::open_as_is(&location).unwrap();
+    assert_eq!(check(&store).unwrap(), source.store.head().unwrap());
+    assert!(store.try_seal_lease().unwrap().unwrap().holds().unwrap(), "a repair may write");
+    let nowhere = DatabaseLocation::Directory(dir.path().join("none"));
+    assert!(matches!(Store::open_as_is(&nowhere), Err(StoreError::NoLog { .. })));
+}
+
+#[test]
 fn a_migrated_file_has_the_schema_of_a_new_one() {
     let schema = |dir: &Path| -> Vec<(String, String, String)> {
         let database = rusqlite::Connection::open(dir.join("annals.db")).unwrap();
