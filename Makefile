@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # Tests and checks share one target directory; benchmarks have their own workspace but not their own copy of it.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
+BENCH = $(CARGO_TARGET_DIR)/release/annals-bench
+PEERS ?= postgres,sqlite,chdb
 
 .PHONY: help test check demo bench screens fuzz
 
@@ -22,10 +24,16 @@ check: ## Format, lints, rules of the house
 demo: ## A log with the events of a simulated deployment
 	$(CARGO) run --release --locked -- demo
 
-bench: ## Benchmarks: parts (criterion), then the whole server
+bench: ## Benchmarks at ANNALS_BENCH_EVENTS (10m; 1m takes minutes), beside peers named in PEERS
 	$(CARGO) build --release --locked
-	$(CARGO) bench --manifest-path bench/Cargo.toml
-	$(CARGO) run --release --manifest-path bench/Cargo.toml --bin ingest -- $(CARGO_TARGET_DIR)/release/annals
+	$(CARGO) build --release --locked --manifest-path bench/Cargo.toml
+	$(CARGO) bench --locked --manifest-path bench/Cargo.toml
+	$(BENCH) search --peers $(PEERS)
+	$(BENCH) scale
+	$(BENCH) whole $(CARGO_TARGET_DIR)/release/annals
+	$(BENCH) ingest $(CARGO_TARGET_DIR)/release/annals
+	$(BENCH) inserts
+	$(BENCH) report
 
 screens: ## Pictures of the pages in target/screens (needs Chromium)
 	./tools/screens

@@ -1,5 +1,15 @@
-//! A deterministic generator of events like those of a Coder deployment: about 1 KB of JSON each, few users and
-//! resources that do most (Zipf), one time in a hundred late.
+//! Benchmarks of Annals, and a deterministic generator of events like those of a Coder deployment: about 1 KB of JSON each, few
+//! users and resources that do most (Zipf), one time in a hundred late.
+
+pub mod curves;
+pub mod log;
+pub mod measure;
+pub mod peers;
+pub mod results;
+pub mod row;
+pub mod search;
+pub mod server;
+pub mod shapes;
 
 use std::fmt::Write as _;
 
@@ -13,28 +23,35 @@ pub struct Generator {
     templates: Zipf,
 }
 
-const USERS: usize = 2_000;
+/// Users of all events.
+pub const USERS: usize = 2_000;
+/// Organizations of all events.
+pub const ORGANIZATIONS: u64 = 3;
 const WORKSPACES: usize = 50_000;
 const TEMPLATES: usize = 400;
 /// Microseconds since 1970 of 2026-01-01; events come 250 ms apart.
 const FIRST_US: i64 = 1_767_225_600_000_000;
 const STEP_US: i64 = 250_000;
 
-const SHAPES: [(&str, &str, u32); 14] = [
-    ("workspace_build", "start", 22),
-    ("workspace_build", "stop", 20),
-    ("workspace", "connect", 14),
-    ("workspace", "write", 8),
-    ("workspace", "create", 4),
-    ("workspace", "delete", 2),
-    ("api_key", "login", 12),
-    ("api_key", "create", 3),
-    ("template", "write", 5),
-    ("template_version", "create", 4),
-    ("user", "write", 2),
-    ("user", "create", 1),
-    ("group", "write", 2),
-    ("git_ssh_key", "write", 1),
+/// Type, action and weight in ten thousand. The last three are rare on purpose: a search for them finds few of many.
+const SHAPES: [(&str, &str, u32); 17] = [
+    ("workspace_build", "start", 2_200),
+    ("workspace_build", "stop", 2_000),
+    ("workspace", "connect", 1_400),
+    ("workspace", "write", 800),
+    ("workspace", "create", 400),
+    ("workspace", "delete", 200),
+    ("api_key", "login", 1_200),
+    ("api_key", "create", 300),
+    ("template", "write", 500),
+    ("template_version", "create", 400),
+    ("user", "write", 200),
+    ("user", "create", 100),
+    ("group", "write", 200),
+    ("git_ssh_key", "write", 100),
+    ("template", "delete", 3),
+    ("user", "delete", 3),
+    ("group", "delete", 2),
 ];
 const AGENTS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -53,6 +70,11 @@ impl Generator {
             workspaces: Zipf::new(WORKSPACES),
             templates: Zipf::new(TEMPLATES),
         }
+    }
+
+    /// A generator whose events come after those of a log.
+    pub fn beginning_at(seed: u64, event: u64) -> Generator {
+        Generator { next: event, ..Generator::new(seed) }
     }
 
     /// SplitMix64.
@@ -74,6 +96,31 @@ impl Generator {
             let pair = (u128::from(mix) << 64) | u128::from(mix.rotate_left(29) ^ n);
             uuid::Builder::from_u128(pair).with_version(uuid::Version::Random).into_uuid()
         }
+    }
+
+    /// Id of a workspace by its rank: the larger, the rarer.
+    pub fn workspace_id(rank: u64) -> String {
+        Generator::uuid_of(6, rank).to_string()
+    }
+
+    /// Id of a user by rank.
+    pub fn user_id(rank: u64) -> String {
+        Generator::uuid_of(1, rank).to_string()
+    }
+
+    /// Id of an organization by rank.
+    pub fn organization_id(rank: u64) -> String {
+        Generator::uuid_of(2, rank).to_string()
+    }
+
+    /// Types and actions that occur.
+    pub fn kinds_and_actions() -> impl Iterator<Item = (&'static str, &'static str)> {
+        SHAPES.into_iter().map(|(kind, action, _)| (kind, action))
+    }
+
+    /// When the first and the last of so many events happened, microseconds since 1970, late ones aside.
+    pub fn span_us(events: u64) -> (i64, i64) {
+        (FIRST_US, FIRST_US + i64::try_from(events).unwrap_or(i64::MAX / STEP_US) * STEP_US)
     }
 
     /// Appends the next event as one line of JSON.
@@ -112,7 +159,7 @@ impl Generator {
         let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
         let request = self.random();
         let time = annals_model::time::Time::from_micros_saturating(time_us);
-        let organization = user % 3;
+        let organization = user % ORGANIZATIONS;
         let _ = write!(
             out,
             r#"{{"id":"{id}","time":"{time}","user":{{"id":"{}","username":"demo-user-{user}","email":"demo-user-{user}@example.test","name":"Demo User {user}","roles":["member"]}},"organization":{{"id":"{}","name":"org-{organization}","display_name":"Organization {organization}"}},"ip":"10.{}.{}.{}","user_agent":"{}","request_id":"{}","action":"{action}","resource_type":"{kind}","status_code":{status}"#,
@@ -130,7 +177,7 @@ impl Generator {
                     out,
                     r#","resource_id":"{}","resource_target":"","build_reason":"{}","before":{{"template_version_id":"{}"}},"after":{{"template_version_id":"{}"}},"additional_fields":{{"workspace_name":"workspace-{workspace}","build_number":"{}","build_reason":"initiator","workspace_owner":"demo-user-{user}","workspace_id":"{}"}}"#,
                     Generator::uuid_of(4, number),
-                    if number % 5 == 0 { "autostart" } else { "initiator" },
+                    if number.is_multiple_of(5) { "autostart" } else { "initiator" },
                     Generator::uuid_of(5, template),
                     Generator::uuid_of(5, template + number % 2),
                     1 + number % 90,

@@ -1,0 +1,9 @@
+//! One file a benchmark.
+
+pub(crate) mod ingest;
+pub(crate) mod inserts;
+pub(crate) mod load;
+pub(crate) mod report;
+pub(crate) mod scale;
+pub(crate) mod search;
+pub(crate) mod whole;
