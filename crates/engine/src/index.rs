@@ -179,7 +179,9 @@ impl Index {
         let known = self.parts();
         let can_wait = next_seq >= state.sealed;
         if known.manifest == state.manifest
-            || (can_wait && not_before.is_some_and(|time| Instant::now() < time))
+            || (can_wait
+                && opening == Opening::IfNobodyElse
+                && not_before.is_some_and(|time| Instant::now() < time))
         {
             return Ok(());
         }

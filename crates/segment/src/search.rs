@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use annals_query::Filter;
 
@@ -109,8 +109,8 @@ pub(crate) fn counts(
 ) -> Result<Vec<u32>, SegmentError> {
     let mut counts: Vec<Option<u32>> = (0..segments.len()).map(|at| known.get(at)).collect();
     let unknown: Vec<usize> = (0..segments.len()).filter(|at| counts[*at].is_none()).collect();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = cores.min(THREADS_MAX).min(unknown.len() / SEGMENTS_A_THREAD);
+    let threads = THREADS_MAX.min(unknown.len() / SEGMENTS_A_THREAD);
+    let threads = if threads > 1 { threads.min(cores()) } else { threads };
     let count_one = |at: usize| -> Result<(usize, u32), SegmentError> {
         let count = count(segments[at], filter)?;
         known.put(at, count);
@@ -143,6 +143,12 @@ pub(crate) fn counts(
         }
     }
     Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// Asked once: the system looks into several files for it.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// The matching rows of all segments as one falling list that is never built.

@@ -3,6 +3,7 @@
 //! A page holds body and envelope of 16 rows, each column a Parquet page of its own, and the ids of these rows lie together. To
 //! show an event, three ranges of the file are read, 20 KB in all.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -19,6 +20,12 @@ const ENTRY_BYTES: usize = 28;
 pub(super) const ID_BYTES: usize = 16;
 /// A page cannot become longer than this.
 const PLAIN_BYTES_MAX: usize = EVENT_PAGE_ROWS as usize * (EVENT_BYTES_MAX + 4);
+
+thread_local! {
+    /// Making one costs as much as decompressing a page with it.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
+}
 
 /// Where an event lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,7 +211,10 @@ impl Values {
         if !is_possible || header.is_dictionary || header.plain_bytes > PLAIN_BYTES_MAX {
             return None;
         }
-        let bytes = zstd::bulk::decompress(stored, header.plain_bytes).ok()?;
+        let bytes = DECOMPRESSOR.with_borrow_mut(|decompressor| match decompressor {
+            Some(decompressor) => decompressor.decompress(stored, header.plain_bytes).ok(),
+            None => zstd::bulk::decompress(stored, header.plain_bytes).ok(),
+        })?;
         let mut ranges = Vec::with_capacity(row_count);
         let mut at = 0usize;
         for _ in 0..row_count {
