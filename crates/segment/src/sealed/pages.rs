@@ -189,11 +189,6 @@ impl EventPage {
             envelope: self.envelopes.get(at)?,
         })
     }
-
-    /// Bytes that it takes in memory, for a cache's budget.
-    pub fn memory_bytes(&self) -> usize {
-        self.bodies.bytes.len() + self.envelopes.bytes.len() + self.ids.len()
-    }
 }
 
 /// Values of one page in Parquet's plain form: each four bytes of length, then the value.
