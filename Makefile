@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Tests and checks share one target directory; benchmarks have their own workspace but not their own copy of it.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BENCH = $(CARGO_TARGET_DIR)/release/annals-bench
-PEERS ?= postgres,sqlite,chdb
+PEERS ?= postgres,sqlite,tantivy,chdb
 
 .PHONY: help test check demo bench screens fuzz
 
@@ -31,6 +31,7 @@ bench: ## Benchmarks at ANNALS_BENCH_EVENTS (10m; 1m takes minutes), beside peer
 	$(BENCH) search --peers $(PEERS)
 	$(BENCH) scale
 	$(BENCH) whole $(CARGO_TARGET_DIR)/release/annals
+	$(BENCH) foreign
 	$(BENCH) ingest $(CARGO_TARGET_DIR)/release/annals
 	$(BENCH) inserts
 	$(BENCH) report

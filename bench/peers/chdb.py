@@ -1,6 +1,7 @@
 """ClickHouse (chdb) as a peer: reads one request a line on stdin, answers one line on stdout, both JSON.
 
-{"load": FILE} loads events, one JSON object a line; {"sql": [COUNT, PAGE]} answers {"count": n, "times_us": [...]}.
+{"load": FILE} loads events, one JSON object a line; {"sql": [COUNT, PAGE]} answers {"count": n, "times_us": [...]};
+{"rows": SQL} answers {"rows": [...]}, columns separated by tabs.
 """
 
 import json
@@ -39,6 +40,8 @@ def main():
         elif "bytes" in request:
             sql = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'audit_logs'"
             answer = {"bytes": int(clickhouse.query(sql, "CSV").bytes().decode().strip() or 0)}
+        elif "rows" in request:
+            answer = {"rows": clickhouse.query(request["rows"], "TSV").bytes().decode().splitlines()}
         else:
             count, page = request["sql"]
             count = int(clickhouse.query(count, "CSV").bytes().decode().strip())

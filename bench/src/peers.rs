@@ -3,6 +3,7 @@
 pub mod chdb;
 pub mod postgres;
 pub mod sqlite;
+pub mod tantivy;
 
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub fn open(name: &str, events: u64, results: &mut Results) -> anyhow::Result<Bo
     match name {
         "postgres" => Ok(Box::new(postgres::Postgres::open(events, results)?)),
         "sqlite" => Ok(Box::new(sqlite::Sqlite::open(events, results)?)),
+        "tantivy" => Ok(Box::new(tantivy::Tantivy::open(events, results)?)),
         "chdb" => Ok(Box::new(chdb::Chdb::open(events, results)?)),
         _ => anyhow::bail!("there is no peer `{name}`"),
     }

@@ -32,24 +32,41 @@ impl Chdb {
     /// # Errors
     /// If Python or the library is not there, or the engine fails.
     pub fn open(events: u64, results: &mut Results) -> anyhow::Result<Chdb> {
-        let python = environment("chdb", VERSION)?;
-        let dir = bench_data()?.join(format!("chdb-{events}"));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/chdb.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .arg(&dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let requests = child.stdin.take().context("a pipe")?;
-        let answers = BufReader::new(child.stdout.take().context("a pipe")?);
-        let mut chdb = Chdb { child, requests, answers };
+        let mut chdb = Chdb::start(&bench_data()?.join(format!("chdb-{events}")))?;
         let done = bench_data()?.join(format!("chdb-{events}.complete"));
         if !done.exists() {
             chdb.load(events, results)?;
             std::fs::write(done, "")?;
         }
         Ok(chdb)
+    }
+
+    /// Starts the engine with its files in a directory.
+    ///
+    /// # Errors
+    /// If Python or the library is not there.
+    pub fn start(dir: &Path) -> anyhow::Result<Chdb> {
+        let python = environment("chdb", VERSION)?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/chdb.py");
+        let mut child =
+            Command::new(python).arg(script).arg(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let requests = child.stdin.take().context("a pipe")?;
+        let answers = BufReader::new(child.stdout.take().context("a pipe")?);
+        Ok(Chdb { child, requests, answers })
+    }
+
+    /// Answers any statement: rows as lines, columns separated by tabs.
+    ///
+    /// # Errors
+    /// If the statement fails.
+    pub fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<String>> {
+        let answer = self.ask(&json!({"rows": sql}))?;
+        Ok(answer["rows"]
+            .as_array()
+            .context("rows")?
+            .iter()
+            .filter_map(|row| row.as_str().map(str::to_owned))
+            .collect())
     }
 
     fn load(&mut self, events: u64, results: &mut Results) -> anyhow::Result<()> {
@@ -143,7 +160,8 @@ impl Peer for Chdb {
     }
 }
 
-fn filter(query: &Query) -> String {
+/// The conditions of a query in SQL.
+pub fn filter(query: &Query) -> String {
     let mut parts = vec!["1".to_owned()];
     for test in &query.tests {
         parts.push(match test {

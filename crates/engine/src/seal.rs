@@ -180,14 +180,11 @@ impl Sealer {
                 return Ok(made);
             }
             made += 1;
+            // Before the next one: while events come as fast as they are sealed, there is always a next one, and the database
+            // would keep every row and grow.
+            discard(&mut lease, go_on)?;
         }
-        while go_on() {
-            let is_more = lease.discard_sealed(DISCARD_ROWS)?;
-            crash_point("seal: rows discarded");
-            if !is_more {
-                break;
-            }
-        }
+        discard(&mut lease, go_on)?;
         made += self.merge_due(&mut lease, go_on)?;
         self.sweep(&mut lease)?;
         self.has_work_left.store(!go_on(), Ordering::Relaxed);
@@ -421,6 +418,18 @@ fn subtree_root(store: &Store, from: u64, count: u64) -> Result<Hash, EngineErro
         roots.push(perfect_root(&hashes));
     }
     Ok(perfect_root(&roots))
+}
+
+/// Deletes the tail rows of sealed events, some in a transaction, so that appends wait for none of them long.
+fn discard(lease: &mut SealLease, go_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
+    while go_on() {
+        let is_more = lease.discard_sealed(DISCARD_ROWS)?;
+        crash_point("seal: rows discarded");
+        if !is_more {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Where tests stop the process: `ANNALS_CRASH_AT` names the point. Does nothing in release builds.

@@ -161,6 +161,13 @@ struct Merge<'s> {
     known: &'s dyn KnownCounts,
 }
 
+/// Segments that a span of time reaches.
+struct Reached {
+    /// Hits of segments that lie after the whole span.
+    newer: u64,
+    segments: Vec<usize>,
+}
+
 impl Merge<'_> {
     fn rows(&self, at: usize) -> Result<&RowSet, SegmentError> {
         if let Some(rows) = self.rows[at].get() {
@@ -198,26 +205,54 @@ impl Merge<'_> {
     /// it. Halves the span of time until one moment is left, then the seqs of that moment.
     fn hit_at(&self, rank: u64) -> Result<Option<Hit>, SegmentError> {
         let Some((mut earliest, mut latest)) = self.span(rank) else { return Ok(None) };
+        let reached = self.reached(earliest, latest);
         // The moment of the hit is the latest that has more than `rank` hits at it or later.
         while earliest < latest {
             let middle = earliest + (latest - earliest) / 2 + (latest - earliest) % 2;
-            if self.rank_of_time(middle)? > rank {
+            if self.rank_of_time(&reached, middle)? > rank {
                 earliest = middle;
             } else {
                 latest = middle - 1;
             }
         }
         let time_us = earliest;
-        let (mut low, mut high) = (0u64, u64::MAX - 1);
+        let reached = self.reached(time_us, time_us);
+        let (mut low, mut high) = (0u64, self.seq_end(&reached)?);
         while low < high {
             let middle = low + (high - low) / 2 + (high - low) % 2;
-            if self.rank(Hit { time_us, seq: middle })? > rank {
+            if self.rank_among(&reached, Hit { time_us, seq: middle })? > rank {
                 low = middle;
             } else {
                 high = middle - 1;
             }
         }
         Ok(Some(Hit { time_us, seq: low + 1 }))
+    }
+
+    /// The segments with hits whose times reach into a span; hits of others lie before or after all of it.
+    fn reached(&self, earliest: i64, latest: i64) -> Reached {
+        let mut reached = Reached { newer: 0, segments: Vec::new() };
+        for (at, segment) in self.segments.iter().enumerate() {
+            let Some((from, to)) = segment.time_range().filter(|_| self.counts[at] > 0) else { continue };
+            if from > latest {
+                reached.newer += u64::from(self.counts[at]);
+            } else if to >= earliest {
+                reached.segments.push(at);
+            }
+        }
+        reached
+    }
+
+    /// A seq that is larger than that of any row of these segments.
+    fn seq_end(&self, reached: &Reached) -> Result<u64, SegmentError> {
+        let mut end = 0;
+        for at in &reached.segments {
+            let segment = self.segments[*at];
+            // Rows stand by time; which of them has the largest seq is not known, but seqs of a segment are dense.
+            let any = segment.seq_of(0)?;
+            end = end.max(any.saturating_add(u64::from(segment.row_count())));
+        }
+        Ok(end)
     }
 
     /// Bounds of the moment of a hit, from counts and time ranges alone.
@@ -252,17 +287,14 @@ impl Merge<'_> {
     }
 
     /// How many hits lie at a time or later.
-    fn rank_of_time(&self, time_us: i64) -> Result<u64, SegmentError> {
-        let mut ranked = 0;
-        for (at, segment) in self.segments.iter().enumerate() {
-            let Some((from, to)) = segment.time_range().filter(|_| self.counts[at] > 0) else { continue };
-            ranked += if time_us <= from {
-                u64::from(self.counts[at])
-            } else if time_us > to {
-                0
-            } else {
-                let first = segment.first_row_at(time_us)?;
-                u64::from(self.rows(at)?.count_in(first..segment.row_count()))
+    fn rank_of_time(&self, reached: &Reached, time_us: i64) -> Result<u64, SegmentError> {
+        let mut ranked = reached.newer;
+        for at in &reached.segments {
+            let segment = self.segments[*at];
+            let first = segment.first_row_at(time_us)?;
+            ranked += match first {
+                0 => u64::from(self.counts[*at]),
+                first => u64::from(self.rows(*at)?.count_in(first..segment.row_count())),
             };
         }
         Ok(ranked)
@@ -270,17 +302,15 @@ impl Merge<'_> {
 
     /// How many hits are at a place or newer.
     fn rank(&self, place: Hit) -> Result<u64, SegmentError> {
-        let mut ranked = 0;
-        for (at, segment) in self.segments.iter().enumerate() {
-            let Some((from, to)) = segment.time_range().filter(|_| self.counts[at] > 0) else { continue };
-            ranked += if place.time_us < from {
-                u64::from(self.counts[at])
-            } else if place.time_us > to {
-                0
-            } else {
-                let first = first_row_from(*segment, place)?;
-                u64::from(self.rows(at)?.count_in(first..segment.row_count()))
-            };
+        self.rank_among(&self.reached(place.time_us, place.time_us), place)
+    }
+
+    fn rank_among(&self, reached: &Reached, place: Hit) -> Result<u64, SegmentError> {
+        let mut ranked = reached.newer;
+        for at in &reached.segments {
+            let segment = self.segments[*at];
+            let first = first_row_from(segment, place)?;
+            ranked += u64::from(self.rows(*at)?.count_in(first..segment.row_count()));
         }
         Ok(ranked)
     }
