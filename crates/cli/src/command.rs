@@ -3,11 +3,15 @@
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod group;
+pub(crate) mod license;
+pub(crate) mod organization;
 pub(crate) mod query;
 pub(crate) mod repair;
 pub(crate) mod resources;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod settings;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod verify;

@@ -170,7 +170,7 @@ impl Access {
             engine.add_person(&operator, &person)?;
         }
         let token = |kind, name, owner| -> anyhow::Result<String> {
-            let token = engine.create_token(&operator, &NewToken { kind, name, owner })?;
+            let token = engine.create_token(&operator, &NewToken { kind, name, owner, expires: None })?;
             Ok(token.reveal().to_owned())
         };
         Ok(Access {

@@ -35,7 +35,7 @@ enum Command {
     /// Show a log with the events of a simulated deployment
     Demo(demo::DemoArgs),
     /// Run the server on a data directory
-    Serve(command::serve::ServeArgs),
+    Serve(Box<command::serve::ServeArgs>),
     /// Find events
     Search(command::search::SearchArgs),
     /// Take in events from files
@@ -56,8 +56,16 @@ enum Command {
     Resources(command::resources::ResourcesArgs),
     /// Manage people who may log in
     User(command::user::UserArgs),
+    /// Manage organizations and who sees their events
+    Organization(command::organization::OrganizationArgs),
+    /// Manage groups of people inside an organization
+    Group(command::group::GroupArgs),
     /// Manage tokens of the API
     Token(command::token::TokenArgs),
+    /// Manage licenses, for deployments that are sold
+    License(command::license::LicenseArgs),
+    /// Show and make settings
+    Settings(command::settings::SettingsArgs),
     /// Print a completion script for a shell
     Completions(command::completions::CompletionsArgs),
 }
@@ -80,7 +88,11 @@ fn main() -> ExitCode {
         Command::Diff(args) => command::diff::run(args, json).map(|()| output::GOOD),
         Command::Resources(args) => command::resources::run(args, &target, json).map(|()| output::GOOD),
         Command::User(args) => command::user::run(args, &target, json).map(|()| output::GOOD),
+        Command::Organization(args) => command::organization::run(args, &target, json).map(|()| output::GOOD),
+        Command::Group(args) => command::group::run(args, &target, json).map(|()| output::GOOD),
         Command::Token(args) => command::token::run(args, &target, json).map(|()| output::GOOD),
+        Command::License(args) => command::license::run(args, &target, json).map(|()| output::GOOD),
+        Command::Settings(args) => command::settings::run(args, &target, json).map(|()| output::GOOD),
         Command::Completions(args) => {
             command::completions::run(args, &mut Arguments::command()).map(|()| output::GOOD)
         }

@@ -1,26 +1,47 @@
-//! People, log-in, sessions, tokens and the first set-up.
+//! People, log-in, sessions, organizations, groups, tokens and the first set-up.
+//!
+//! Everything that changes who may do what goes through here, and every change is an event of the same log, in Coder's
+//! own types: `user`, `organization`, `organization_member`, `group`, `api_key`. Each use case writes the state before and
+//! after; the registry computes the diff, as for anyone else's events. An attempt that is refused is recorded too.
+
+mod groups;
+mod limits;
+mod login;
+mod members;
+mod oidc;
+mod organizations;
+mod people;
+mod sessions;
+mod setup;
+mod tokens;
 
 use std::net::IpAddr;
 
 use annals_model::time::Time;
-use annals_store::{Person, PersonId, Role, Session, StoreError, Token, TokenId, TokenKind};
-use serde_json::json;
+use annals_store::{PersonId, StoreError};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use crate::Engine;
 use crate::error::{EngineError, ForbiddenError};
-use crate::own_event::OwnEvent;
-use crate::password::{self, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
-use crate::principal::Principal;
+use crate::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::random;
 
-/// How long a session lasts: a working day with its breaks.
-pub const SESSION_SECONDS: u32 = 12 * 60 * 60;
-/// Name under which the hash of the set-up secret is kept.
-const SETUP_SECRET: &str = "setup";
-/// Bytes of a username.
-const USERNAME_BYTES_MAX: usize = 64;
+pub use groups::{GroupChange, NewGroup};
+pub use limits::LOGIN_WINDOW_SECONDS;
+pub use login::LoginError;
+pub use oidc::{OidcIdentity, OidcLoginError, OidcPolicy, PendingOidc, TakenOidc};
+pub use organizations::{NewOrganization, OrganizationChange};
+pub use people::{NewOidcPerson, NewPerson, PersonChange};
+pub use sessions::SESSION_SECONDS;
+pub use tokens::NewToken;
+
+/// Bytes of a name: of a person, an organization, a group, a token.
+const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a text of one line, such as an e-mail address or a name for people.
+const LINE_BYTES_MAX: usize = 256;
+/// Bytes of an address of a picture.
+const URL_BYTES_MAX: usize = 1_024;
+/// Characters of a user agent that are kept: those of browsers have under 200.
+const USER_AGENT_CHARS_MAX: usize = 512;
 
 /// What a caller shows.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +61,13 @@ pub struct Origin {
     pub user_agent: String,
 }
 
+impl Origin {
+    /// As much of the user agent as is kept.
+    pub(crate) fn short_user_agent(&self) -> String {
+        self.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect()
+    }
+}
+
 /// A secret that is shown once. Its `Debug` form shows nothing.
 #[derive(Clone)]
 pub struct SecretText(String);
@@ -50,6 +78,11 @@ impl SecretText {
         use base64::Engine as _;
         let bytes: [u8; 32] = random::bytes();
         SecretText(format!("{prefix}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Makes a secret for one use: 256 bits in 43 characters that an address may hold.
+    pub fn fresh() -> SecretText {
+        SecretText::random("")
     }
 
     /// Makes a password for someone: 120 bits in 20 characters that are easy to type.
@@ -71,343 +104,198 @@ impl std::fmt::Debug for SecretText {
     }
 }
 
-/// A hash without salt is right here: the secrets have 256 random bits.
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
-
-/// A person to add.
-#[derive(Debug, Clone)]
-pub struct NewPerson<'p> {
-    /// Log-in name.
-    pub username: &'p str,
-    /// E-mail address, or empty.
-    pub email: &'p str,
-    /// Name for people, or empty.
-    pub name: &'p str,
-    /// Password in clear.
-    pub password: &'p str,
-    /// Site role.
-    pub role: Role,
-}
-
-/// A token to make.
-#[derive(Debug, Clone)]
-pub struct NewToken<'t> {
-    /// What it is good for.
-    pub kind: TokenKind,
-    /// What people call it.
-    pub name: &'t str,
-    /// Log-in name of the person whose sight it has; none: a site manager's.
-    pub owner: Option<&'t str>,
-}
-
-/// Why a person or token was not made.
+/// Why something about people and their access was not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SetupError {
+pub enum AccessError {
     /// The caller may not.
     #[error(transparent)]
     Forbidden(#[from] ForbiddenError),
     /// A name has no letters, too many, or odd ones.
     #[error(
-        "`{name}` cannot be a name: 1 to {USERNAME_BYTES_MAX} letters, digits or `.`, `_`, `-`, `@`, `+`, `:`, `/`"
+        "`{name}` cannot be a name: 1 to {NAME_BYTES_MAX} letters, digits or `.`, `_`, `-`, `@`, `+`, `:`, `/`"
     )]
     BadName {
         /// The name.
         name: String,
     },
+    /// Another text is too long or has odd characters.
+    #[error("{what} cannot be taken: {expected}")]
+    BadText {
+        /// Which text.
+        what: &'static str,
+        /// What is taken.
+        expected: &'static str,
+    },
     /// The password is too short or too long.
     #[error("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")]
     BadPassword,
+    /// A token cannot end so.
+    #[error("a token cannot end in the past; name a later time, or none")]
+    BadExpiry,
+    /// The set-up link is used up or wrong.
+    #[error("the set-up link is wrong or used up")]
+    BadSetupLink,
+    /// Nobody would be left who manages the site.
+    #[error("`{username}` is the last active site manager; make someone else a site manager first")]
+    LastManager {
+        /// Who that is.
+        username: String,
+    },
+    /// An organization or group has the name, or an organization has it for its id.
+    #[error("{what} `{name}` exists already")]
+    NameTaken {
+        /// What has it.
+        what: &'static str,
+        /// The name or id.
+        name: String,
+    },
+    /// Whoever logs in through the OIDC provider has no password here.
+    #[error("`{username}` logs in through the OIDC provider and has no password here")]
+    NoPassword {
+        /// Who that is.
+        username: String,
+    },
+    /// Only members of an organization can be in its groups or have a role in it.
+    #[error("`{username}` is not a member of the organization; add them to it first")]
+    NotMember {
+        /// Who that is.
+        username: String,
+    },
+    /// Only a person in a session of their own can do it.
+    #[error("only a person who is logged in can do that for themselves; a token cannot")]
+    NotOneself,
+    /// Too many wrong passwords of late.
+    #[error("too many attempts; try again in {retry_after_seconds} seconds")]
+    TooMany {
+        /// When the next attempt is taken.
+        retry_after_seconds: u32,
+    },
+    /// Somebody has as many tokens as they may make by themselves.
+    #[error("you have {max} tokens already; revoke those that are not used")]
+    TooManyTokens {
+        /// How many they may have.
+        max: usize,
+    },
+    /// There is no group of that id or name.
+    #[error("there is no group `{group}`")]
+    UnknownGroup {
+        /// The id or name.
+        group: String,
+    },
+    /// There is no organization of that id or name.
+    #[error("there is no organization `{organization}`")]
+    UnknownOrganization {
+        /// The id or name.
+        organization: String,
+    },
+    /// There is no such person.
+    #[error("there is no person named `{username}`")]
+    UnknownPerson {
+        /// The name or id.
+        username: String,
+    },
+    /// There is no session of that id, or it has ended, or it is somebody else's.
+    #[error("there is no session `{id}`")]
+    UnknownSession {
+        /// The id.
+        id: String,
+    },
+    /// There is no token of that id, or it is revoked already, or it is somebody else's.
+    #[error("there is no token `{id}`")]
+    UnknownToken {
+        /// The id.
+        id: String,
+    },
     /// Someone has the name.
     #[error("a person named `{username}` exists already")]
     UsernameTaken {
         /// The name.
         username: String,
     },
-    /// The owner of a token is not known.
-    #[error("there is no person named `{username}`")]
-    UnknownPerson {
-        /// The name.
-        username: String,
-    },
-    /// There is no token of that id, or it is revoked already.
-    #[error("there is no token `{id}`")]
-    UnknownToken {
-        /// The id.
-        id: String,
-    },
-    /// The set-up link is used up or wrong.
-    #[error("the set-up link is wrong or used up")]
-    BadSetupLink,
+    /// The old password does not match.
+    #[error("the old password is wrong")]
+    WrongPassword,
     /// The log failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-impl From<StoreError> for SetupError {
-    fn from(error: StoreError) -> SetupError {
+impl From<StoreError> for AccessError {
+    fn from(error: StoreError) -> AccessError {
         match error {
-            StoreError::UsernameTaken { username } => SetupError::UsernameTaken { username },
-            other => SetupError::Engine(other.into()),
+            StoreError::LastManager { username } => AccessError::LastManager { username },
+            StoreError::NameTaken { what, name } => AccessError::NameTaken { what, name },
+            StoreError::NotMember { person_id } => AccessError::NotMember { username: person_id },
+            StoreError::UsernameTaken { username } => AccessError::UsernameTaken { username },
+            other => AccessError::Engine(other.into()),
         }
     }
 }
 
-/// Why someone is not logged in. The same for unknown names and wrong passwords.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoginError {
-    /// Name and password do not match.
-    #[error("that name and password do not match")]
-    Mismatch,
-    /// The log failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-impl Engine {
-    /// Finds out who shows a credential; nothing if it is wrong, ended or revoked.
-    ///
-    /// # Errors
-    /// [`EngineError`] if the database does not answer.
-    pub fn authenticate(&self, credential: Credential<'_>) -> Result<Option<Principal>, EngineError> {
-        match credential {
-            Credential::Session(secret) => {
-                let person = self.store.person_of_session(&hash(secret), self.now())?;
-                Ok(person.map(Principal::of_person))
-            }
-            Credential::Token(secret) => {
-                let Some(token) = self.store.token_by_hash(&hash(secret))? else { return Ok(None) };
-                let owner = match &token.owner {
-                    None => None,
-                    Some(id) => match self.store.person(id)? {
-                        Some(owner) => Some(owner),
-                        // The owner is gone, and with them the sight of their token.
-                        None => return Ok(None),
-                    },
-                };
-                Ok(Some(Principal::of_token(token, owner)))
-            }
-        }
-    }
-
-    /// Logs a person in and returns the secret of their session. Good and bad attempts are recorded, also of unknown
-    /// names.
-    ///
-    /// # Errors
-    /// [`LoginError::Mismatch`] if name and password do not match.
-    pub fn log_in(&self, login: &str, password: &str, origin: &Origin) -> Result<SecretText, LoginError> {
-        let person = self.store.person_by_login(login).map_err(EngineError::from)?;
-        let usable = password.len() <= PASSWORD_BYTES_MAX;
-        let matches =
-            usable && password::verify(password, person.as_ref().map(|person| person.password_hash.as_str()));
-        let attempted: String = login.chars().take(USERNAME_BYTES_MAX).collect();
-        let event = |target: &str| OwnEvent::new("login", "person", target).origin(origin);
-        match person.filter(|_| matches) {
-            Some(person) => {
-                let secret = SecretText::random("");
-                let created = self.now();
-                let session = Session {
-                    secret_hash: hash(secret.reveal()),
-                    person_id: person.id.clone(),
-                    created,
-                    expires: seconds_later(created, SESSION_SECONDS),
-                };
-                self.store.add_session(&session).map_err(EngineError::from)?;
-                let event = event(&person.username).resource_id(&person.id.0);
-                self.record_own(&Principal::of_person(person), event);
-                Ok(secret)
-            }
-            None => {
-                let target = if attempted.trim().is_empty() { "(no name)" } else { attempted.as_str() };
-                self.record_own(&Principal::system(), event(target).status(401).by_nobody());
-                Err(LoginError::Mismatch)
-            }
-        }
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// [`EngineError`] if the database does not answer.
-    pub fn log_out(
-        &self,
-        principal: &Principal,
-        session_secret: &str,
-        origin: &Origin,
-    ) -> Result<(), EngineError> {
-        self.store.end_session(&hash(session_secret))?;
-        if let Some(person) = principal.person() {
-            let event =
-                OwnEvent::new("logout", "person", &person.username).resource_id(&person.id.0).origin(origin);
-            self.record_own(principal, event);
-        }
-        Ok(())
-    }
-
-    /// Makes the secret of the one-time set-up link, if nobody can log in yet. A new one ends the old one.
-    ///
-    /// # Errors
-    /// [`EngineError`] if the database does not answer.
-    pub fn setup_secret(&self) -> Result<Option<SecretText>, EngineError> {
-        if !self.store.people()?.is_empty() {
-            return Ok(None);
-        }
-        let secret = SecretText::random("");
-        self.store.put_secret(SETUP_SECRET, &hash(secret.reveal()))?;
-        Ok(Some(secret))
-    }
-
-    /// Says whether a set-up secret is the one that was printed and not used up.
-    ///
-    /// # Errors
-    /// [`EngineError`] if the database does not answer.
-    pub fn is_setup_secret(&self, secret: &str) -> Result<bool, EngineError> {
-        let stored = self.store.secret(SETUP_SECRET)?;
-        Ok(stored.is_some_and(|stored| bool::from(stored.ct_eq(&hash(secret)))))
-    }
-
-    /// Adds the first site manager with the secret of the set-up link, which is used up by it.
-    ///
-    /// # Errors
-    /// [`SetupError`] if the link is wrong or used up, or name or password cannot be taken.
-    pub fn set_up(&self, secret: &str, person: &NewPerson<'_>, origin: &Origin) -> Result<(), SetupError> {
-        if !self.is_setup_secret(secret)? {
-            return Err(SetupError::BadSetupLink);
-        }
-        let person = self.checked_person(&NewPerson { role: Role::SiteManager, ..person.clone() })?;
-        if !self.store.add_first_person(SETUP_SECRET, &person)? {
-            return Err(SetupError::BadSetupLink);
-        }
-        let event = person_event("create", &person).origin(origin);
-        self.record_own(&Principal::of_person(person), event);
-        Ok(())
-    }
-
-    /// Adds a person.
-    ///
-    /// # Errors
-    /// [`SetupError`] if the caller may not, or name or password cannot be taken.
-    pub fn add_person(&self, principal: &Principal, person: &NewPerson<'_>) -> Result<PersonId, SetupError> {
-        principal.may_manage()?;
-        let person = self.checked_person(person)?;
-        self.store.add_person(&person)?;
-        self.record_own(principal, person_event("create", &person));
-        Ok(person.id)
-    }
-
-    /// Lists everyone who can log in.
-    ///
-    /// # Errors
-    /// [`SetupError`] if the caller may not see them.
-    pub fn people(&self, principal: &Principal) -> Result<Vec<Person>, SetupError> {
-        principal.may_manage()?;
-        Ok(self.store.people()?)
-    }
-
-    fn checked_person(&self, person: &NewPerson<'_>) -> Result<Person, SetupError> {
-        check_name(person.username)?;
-        if !(PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&person.password.len()) {
-            return Err(SetupError::BadPassword);
-        }
-        let created = self.now();
-        Ok(Person {
-            id: PersonId(random::event_id(created).to_string()),
-            username: person.username.to_owned(),
-            email: person.email.to_owned(),
-            name: person.name.to_owned(),
-            role: person.role,
-            password_hash: password::hash(person.password)?,
-            created,
-        })
-    }
-
-    /// Makes a token; its secret is returned this once.
-    ///
-    /// # Errors
-    /// [`SetupError`] if the caller may not, the name cannot be taken, or the owner is not known.
-    pub fn create_token(
-        &self,
-        principal: &Principal,
-        token: &NewToken<'_>,
-    ) -> Result<SecretText, SetupError> {
-        principal.may_manage()?;
-        check_name(token.name)?;
-        let owner = match token.owner {
-            None => None,
-            Some(username) => {
-                let person = self.store.person_by_login(username)?;
-                Some(person.ok_or_else(|| SetupError::UnknownPerson { username: username.to_owned() })?)
-            }
-        };
-        let secret = SecretText::random(match token.kind {
-            TokenKind::Ingest => "annals_ingest_",
-            TokenKind::Read => "annals_read_",
-            TokenKind::Metrics => "annals_metrics_",
-        });
-        let created = self.now();
-        let stored = Token {
-            id: TokenId(random::event_id(created).to_string()),
-            secret_hash: hash(secret.reveal()),
-            kind: token.kind,
-            name: token.name.to_owned(),
-            owner: owner.as_ref().map(|owner| owner.id.clone()),
-            created,
-        };
-        self.store.add_token(&stored)?;
-        let owner_id = owner.map(|owner| owner.id.0).unwrap_or_default();
-        let after = json!({"id": stored.id.0, "name": stored.name, "scope": stored.kind.name(), "owner_id": owner_id});
-        let event = OwnEvent::new("create", "token", &stored.name).resource_id(&stored.id.0).after(after);
-        self.record_own(principal, event);
-        Ok(secret)
-    }
-
-    /// Lists the tokens that are not revoked.
-    ///
-    /// # Errors
-    /// [`SetupError`] if the caller may not see them.
-    pub fn tokens(&self, principal: &Principal) -> Result<Vec<Token>, SetupError> {
-        principal.may_manage()?;
-        Ok(self.store.tokens()?)
-    }
-
-    /// Revokes a token.
-    ///
-    /// # Errors
-    /// [`SetupError`] if the caller may not, or there is no such token.
-    pub fn revoke_token(&self, principal: &Principal, id: &TokenId) -> Result<(), SetupError> {
-        principal.may_manage()?;
-        let token = self.store.tokens()?.into_iter().find(|token| token.id == *id);
-        let unknown = || SetupError::UnknownToken { id: id.0.clone() };
-        let token = token.ok_or_else(unknown)?;
-        if !self.store.revoke_token(id, self.now())? {
-            return Err(unknown());
-        }
-        let before = json!({"id": token.id.0, "name": token.name, "scope": token.kind.name()});
-        let event = OwnEvent::new("delete", "token", &token.name).resource_id(&token.id.0).before(before);
-        self.record_own(principal, event);
-        Ok(())
+impl AccessError {
+    fn unknown_person(id: &PersonId) -> AccessError {
+        AccessError::UnknownPerson { username: shortened(&id.0) }
     }
 }
 
-fn person_event(action: &str, person: &Person) -> OwnEvent {
-    let after = json!({
-        "id": person.id.0, "username": person.username, "email": person.email, "name": person.name,
-        "roles": [person.role.name()],
-    });
-    OwnEvent::new(action, "person", &person.username).resource_id(&person.id.0).after(after)
+/// A hash without salt is right here: the secrets have 256 random bits.
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
 }
 
-fn check_name(name: &str) -> Result<(), SetupError> {
+/// A new identity: the text of a UUID of version 7.
+fn new_id(now: Time) -> String {
+    random::event_id(now).to_string()
+}
+
+/// What a caller typed, as far as a message or an event repeats it.
+fn shortened(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(NAME_BYTES_MAX).collect()
+}
+
+fn check_name(name: &str) -> Result<(), AccessError> {
     let allowed = |character: char| character.is_alphanumeric() || "._-@+:/".contains(character);
-    if name.is_empty() || name.len() > USERNAME_BYTES_MAX || !name.chars().all(allowed) {
-        return Err(SetupError::BadName { name: name.chars().take(USERNAME_BYTES_MAX).collect() });
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
+        return Err(AccessError::BadName { name: shortened(name) });
     }
     Ok(())
 }
 
+/// A text of one line, which may be empty.
+fn check_line(what: &'static str, text: &str) -> Result<(), AccessError> {
+    if text.len() > LINE_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(AccessError::BadText { what, expected: "at most 256 bytes on one line" });
+    }
+    Ok(())
+}
+
+fn check_email(email: &str) -> Result<(), AccessError> {
+    let is_address = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    let is_plain = !email.chars().any(|character| character.is_control() || character.is_whitespace());
+    if email.is_empty() || (is_address && is_plain && email.len() <= LINE_BYTES_MAX) {
+        return Ok(());
+    }
+    Err(AccessError::BadText { what: "the e-mail address", expected: "NAME@HOST without spaces, or nothing" })
+}
+
+/// An address of a picture, which may be empty: of the web, or a path of the deployment.
+fn check_picture(what: &'static str, url: &str) -> Result<(), AccessError> {
+    let is_address = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start));
+    let is_plain = !url.chars().any(|character| character.is_control() || character.is_whitespace());
+    if url.is_empty() || (is_address && is_plain && url.len() <= URL_BYTES_MAX) {
+        return Ok(());
+    }
+    Err(AccessError::BadText {
+        what,
+        expected: "an address that begins with https://, http:// or /, or nothing",
+    })
+}
+
 fn seconds_later(time: Time, seconds: u32) -> Time {
     Time::from_micros_saturating(time.as_micros().saturating_add(i64::from(seconds) * 1_000_000))
+}
+
+fn seconds_earlier(time: Time, seconds: u32) -> Time {
+    Time::from_micros_saturating(time.as_micros().saturating_sub(i64::from(seconds) * 1_000_000))
 }

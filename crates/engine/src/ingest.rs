@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::error::{EngineError, ForbiddenError};
+use crate::license::UnlicensedError;
 use crate::log::{AppendFailure, Placing, ReadyEvent};
 use crate::principal::Principal;
 use crate::{Engine, random};
@@ -73,6 +74,9 @@ pub enum IngestError {
     /// The disk is full.
     #[error("the disk of the log is full")]
     DiskFull,
+    /// New events need a license.
+    #[error(transparent)]
+    Unlicensed(#[from] UnlicensedError),
     /// The log failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -232,6 +236,9 @@ impl Engine {
         texts: &[&str],
         partial: PartialBatch,
     ) -> Result<Pending, IngestError> {
+        if !principal.is_system() {
+            self.check_license()??;
+        }
         self.registry.refresh(&self.store)?;
         let current = self.registry.current();
         let rules = Rules {

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod index;
 mod ingest;
+mod license;
 mod location;
 mod log;
 mod merge;
@@ -27,15 +28,19 @@ mod password;
 mod placement;
 mod principal;
 mod random;
+mod reads;
 mod registration;
 mod repair;
 mod seal;
 mod sealed;
 mod search;
+mod settings;
 mod verify;
 
 pub use access::{
-    Credential, LoginError, NewPerson, NewToken, Origin, SESSION_SECONDS, SecretText, SetupError,
+    AccessError, Credential, GroupChange, LOGIN_WINDOW_SECONDS, LoginError, NewGroup, NewOidcPerson,
+    NewOrganization, NewPerson, NewToken, OidcIdentity, OidcLoginError, OidcPolicy, OrganizationChange,
+    Origin, PendingOidc, PersonChange, SESSION_SECONDS, SecretText, TakenOidc,
 };
 pub use backup::{BackupError, BackupReport, backup, restore};
 pub use bucket::{BUCKETS_MAX, Bucket, BucketError};
@@ -43,22 +48,29 @@ pub use clock::Clock;
 pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
 pub use ingest::{Appended, IngestError, PartialBatch, Pending, PlacedEvent, SyntaxFault};
+pub use license::{
+    AUDIT_LOG_FEATURE, KeyError, License, LicenseClaims, LicenseError, LicenseKey, LicenseState,
+    UnlicensedError, make_license_keys,
+};
 pub use location::Location;
 pub use metrics::MetricsFormat;
 pub use own_event::OwnEvent;
-pub use principal::Principal;
+pub use principal::{Principal, Sight};
 pub use registration::{Registered, RegistrationError};
 pub use repair::{Repair, RepairReport, repair};
 pub use seal::SealPolicy;
 pub use search::{
     Cursor, CursorError, Histogram, HistogramRequest, SearchError, SearchRequest, SearchResults,
 };
+pub use settings::{SETTINGS, Setting, SettingError, SettingKind, Settings};
 pub use verify::{Finding, VerifyReport, verify};
 
 pub use annals_query::Key;
 pub use annals_segment::Facets;
 pub use annals_store::{
-    DatabaseLocation, Head, ObjectsLocation, Person, PersonId, Role, StoreError, Token, TokenId, TokenKind,
+    DatabaseLocation, Group, GroupId, Head, LoginType, Membership, ObjectsLocation, Organization,
+    OrganizationId, OrganizationRole, Person, PersonId, PersonStatus, Role, Session, SessionId, StoreError,
+    Token, TokenId, TokenKind,
 };
 
 use std::sync::atomic::AtomicBool;
@@ -71,6 +83,7 @@ use annals_store::{Objects, Store};
 use crate::index::Index;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::reads::RecentReads;
 use crate::registration::SharedRegistry;
 use crate::seal::{Sealer, SealingThread};
 use crate::sealed::Sealed;
@@ -87,6 +100,8 @@ pub struct Options {
     pub deployment_url: Option<String>,
     /// When events are sealed into segments.
     pub seal: SealPolicy,
+    /// New events need a license that this key signed.
+    pub require_license: Option<LicenseKey>,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -101,6 +116,7 @@ pub struct Engine {
     sealing: Mutex<Option<SealingThread>>,
     registry: SharedRegistry,
     metrics: Arc<Metrics>,
+    recent_reads: RecentReads,
     options: Options,
 }
 
@@ -148,7 +164,17 @@ impl Engine {
         };
         let sealing = options.seal.in_background.then(|| SealingThread::start(sealer.clone())).transpose()?;
         let sealing = Mutex::new(sealing);
-        Ok(Engine { store, objects, log, sealer, sealing, registry, metrics, options })
+        Ok(Engine {
+            store,
+            objects,
+            log,
+            sealer,
+            sealing,
+            registry,
+            metrics,
+            recent_reads: RecentReads::new(),
+            options,
+        })
     }
 
     /// Finishes what was accepted and stops appending and sealing. Dropping the engine does the same.

@@ -1,11 +1,12 @@
 //! What Annals itself does, recorded like everyone's events: Annals is its own first customer.
 
+use annals_store::Organization;
 use serde_json::{Map, Value, json};
 use tracing::error;
 
 use crate::Engine;
-use crate::access::Origin;
-use crate::ingest::{OWN_SOURCE, PartialBatch};
+use crate::error::ForbiddenError;
+use crate::ingest::{IngestError, OWN_SOURCE, PartialBatch, Pending};
 use crate::principal::Principal;
 
 /// An operation of Annals to record.
@@ -57,14 +58,14 @@ impl OwnEvent {
         self
     }
 
-    /// Where the request came from.
+    /// The organization in whose scope it lies: its auditors see the event.
     #[must_use]
-    pub fn origin(mut self, origin: &Origin) -> OwnEvent {
-        if let Some(ip) = origin.ip {
-            self.set("ip", ip.to_string());
-        }
-        let user_agent: String = origin.user_agent.chars().take(512).collect();
-        self.set("user_agent", user_agent);
+    pub fn organization(mut self, organization: &Organization) -> OwnEvent {
+        let Organization { id, name, display_name, icon, .. } = organization;
+        self.set(
+            "organization",
+            json!({"id": id.0, "name": name, "display_name": display_name, "icon": icon}),
+        );
         self
     }
 
@@ -82,12 +83,19 @@ impl OwnEvent {
         self
     }
 
-    fn into_json(mut self, principal: &Principal) -> String {
+    pub(crate) fn into_json(mut self, principal: &Principal) -> String {
+        let origin = principal.origin();
+        if let Some(ip) = origin.ip {
+            self.set("ip", ip.to_string());
+        }
+        if !origin.user_agent.is_empty() {
+            self.set("user_agent", origin.short_user_agent());
+        }
         match (principal.person(), principal.token()) {
             (Some(person), _) => {
                 self.set("user", json!({
                     "id": person.id.0, "username": person.username, "email": person.email, "name": person.name,
-                    "roles": [person.role.name()],
+                    "avatar_url": person.avatar_url, "roles": [person.role.name()],
                 }));
             }
             (None, Some(token)) => {
@@ -114,10 +122,15 @@ impl Engine {
     /// Records an operation of Annals. The operation has happened and stays; if its event cannot be written, that is
     /// said in the operator's log.
     pub(crate) fn record_own(&self, principal: &Principal, event: OwnEvent) {
-        let text = event.into_json(principal);
-        let result = self
-            .append_texts(&Principal::system(), &[&text], PartialBatch::Refuse)
-            .and_then(crate::ingest::Pending::wait_blocking);
+        self.record_all_own(principal, vec![event]);
+    }
+
+    /// Records what happened at once, in this order.
+    pub(crate) fn record_all_own(&self, principal: &Principal, events: Vec<OwnEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let result = self.submit_own(principal, events).and_then(Pending::wait_blocking);
         match result {
             Ok(appended) => {
                 debug_assert!(
@@ -128,5 +141,33 @@ impl Engine {
             }
             Err(cause) => error!(error = %cause, "an operation of annals could not be recorded"),
         }
+    }
+
+    /// Records an operation without waiting for its commit, so that the time of the answer does not tell that there was
+    /// something to record.
+    pub(crate) fn record_own_later(&self, principal: &Principal, event: OwnEvent) {
+        if let Err(cause) = self.submit_own(principal, vec![event]) {
+            error!(error = %cause, "an operation of annals could not be recorded");
+        }
+    }
+
+    fn submit_own(&self, principal: &Principal, events: Vec<OwnEvent>) -> Result<Pending, IngestError> {
+        let texts: Vec<String> = events.into_iter().map(|event| event.into_json(principal)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.append_texts(&Principal::system(), &texts, PartialBatch::Refuse)
+    }
+
+    /// Lets a site manager go on; anybody else's attempt is recorded as the event that it would have been, refused.
+    pub(crate) fn manage(
+        &self,
+        principal: &Principal,
+        attempt: impl FnOnce() -> OwnEvent,
+    ) -> Result<(), ForbiddenError> {
+        principal.may_manage().inspect_err(|_| self.record_refusal(principal, attempt()))
+    }
+
+    /// Records that the caller was refused what the event says.
+    pub(crate) fn record_refusal(&self, principal: &Principal, attempt: OwnEvent) {
+        self.record_own(principal, attempt.status(403));
     }
 }

@@ -13,6 +13,7 @@ use crate::bucket::{BUCKETS_MAX, Bucket};
 use crate::error::{EngineError, ForbiddenError};
 use crate::events::FoundEvent;
 use crate::principal::Principal;
+use crate::reads::without_reads;
 
 /// What to search for and which page of it.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,8 @@ pub struct SearchResults<T> {
     pub next: Option<Cursor>,
     /// How words of the query were read, where that may surprise.
     pub notes: Vec<String>,
+    /// Recorded reads of the log are among what was searched: the query names their type.
+    pub shows_reads: bool,
 }
 
 /// Why nothing was searched.
@@ -132,6 +135,13 @@ pub struct Histogram {
     pub notes: Vec<String>,
 }
 
+/// A query joined to what its asker may see.
+struct Readable {
+    filter: Filter,
+    notes: Vec<String>,
+    shows_reads: bool,
+}
+
 impl Engine {
     /// Reads a query text as the caller means it.
     ///
@@ -155,7 +165,7 @@ impl Engine {
         request: &SearchRequest<'_>,
         each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
     ) -> Result<SearchResults<T>, SearchError> {
-        let (filter, notes) = self.readable_filter(principal, request.query)?;
+        let Readable { filter, notes, shows_reads } = self.readable_filter(principal, request.query)?;
         let started = Instant::now();
         let parts = self.log.refresh()?;
         let page = Page {
@@ -168,7 +178,21 @@ impl Engine {
         let next = found.places.last().filter(|_| !is_last).map(|place| Cursor { hit: place.hit });
         let events = self.read_events(&parts, &found.places, each)?;
         self.measure_search(started);
-        Ok(SearchResults { count: found.count, events, next, notes })
+        self.record_read(principal, request.query, found.count);
+        Ok(SearchResults { count: found.count, events, next, notes, shows_reads })
+    }
+
+    /// Says whether anything was recorded besides what Annals records of itself. A page asks it to greet a new log; it shows no
+    /// event and is not recorded as a read.
+    ///
+    /// # Errors
+    /// [`SearchError`] if the caller may not read, or the log failed.
+    pub fn has_events_of_producers(&self, principal: &Principal) -> Result<bool, SearchError> {
+        let Readable { filter, .. } = self.readable_filter(principal, "-source:annals")?;
+        let parts = self.log.refresh()?;
+        let page = Page { limit: 1, offset: 0, after: None };
+        let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
+        Ok(found.count > 0)
     }
 
     /// Returns one event, if it is there and in sight.
@@ -188,7 +212,9 @@ impl Engine {
         let parts = self.log.refresh()?;
         let page = Page { limit: 1, offset: 0, after: None };
         let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
-        Ok(self.read_events(&parts, &found.places, each)?.pop())
+        let event = self.read_events(&parts, &found.places, each)?.pop();
+        self.record_read(principal, &format!("id:{}", id.uuid()), found.count);
+        Ok(event)
     }
 
     /// Counts the matching events in spans of time, exactly.
@@ -200,7 +226,7 @@ impl Engine {
         principal: &Principal,
         request: &HistogramRequest<'_>,
     ) -> Result<Histogram, SearchError> {
-        let (filter, notes) = self.readable_filter(principal, request.query)?;
+        let Readable { filter, notes, .. } = self.readable_filter(principal, request.query)?;
         let started = Instant::now();
         let parts = self.log.refresh()?;
         let span = match (request.from_us, request.to_us) {
@@ -224,6 +250,7 @@ impl Engine {
         let counts = self.log.index().histogram(&parts, &filter, &edges).map_err(EngineError::from)?;
         self.measure_search(started);
         let count = counts.iter().sum();
+        self.record_read(principal, request.query, count);
         let buckets = edges.into_iter().zip(counts).collect();
         Ok(Histogram { bucket, buckets, count, notes })
     }
@@ -239,7 +266,7 @@ impl Engine {
         key: Key,
         limit: usize,
     ) -> Result<(Facets, Vec<String>), SearchError> {
-        let (filter, notes) = self.readable_filter(principal, query)?;
+        let Readable { filter, notes, .. } = self.readable_filter(principal, query)?;
         let started = Instant::now();
         let parts = self.log.refresh()?;
         let facets = self.log.index().facets(&parts, &filter, key, limit).map_err(|error| match error {
@@ -248,20 +275,18 @@ impl Engine {
             other => EngineError::from(other).into(),
         })?;
         self.measure_search(started);
+        self.record_read(principal, query, facets.top.iter().map(|(_, count)| count).sum());
         Ok((facets, notes))
     }
 
     /// The filter of a query text, joined to what the caller may see.
-    fn readable_filter(
-        &self,
-        principal: &Principal,
-        query: &str,
-    ) -> Result<(Filter, Vec<String>), SearchError> {
+    fn readable_filter(&self, principal: &Principal, query: &str) -> Result<Readable, SearchError> {
         principal.may_read()?;
         self.registry.refresh(&self.store)?;
         let query = self.check_query(principal, query).map_err(SearchError::Query)?;
         let notes = query.notes().iter().map(ToString::to_string).collect();
-        Ok((principal.sight().and(query.into_filter()), notes))
+        let (filter, shows_reads) = without_reads(query.into_filter());
+        Ok(Readable { filter: principal.sight().and(filter), notes, shows_reads })
     }
 
     fn measure_search(&self, started: Instant) {

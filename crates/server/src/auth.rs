@@ -9,15 +9,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::App;
+use crate::client_address::{self, is_forwarded, is_trusted};
 use crate::error::ApiError;
+use crate::{App, Config};
 
 /// Coder's own header for a token.
 pub(crate) const CODER_SESSION_TOKEN: HeaderName = HeaderName::from_static("coder-session-token");
-/// Name of the session cookie.
+/// Name of the session cookie. Over HTTPS it has a prefix, see [`cookie_name`].
 pub(crate) const SESSION_COOKIE: &str = "annals_session";
 
-/// A caller of the API: whoever shows a token or a session.
+/// A caller of the API: whoever shows a token or a session, at the address that they come from.
 pub(crate) struct Caller(pub(crate) Principal);
 
 /// A person in a browser. Without a session they are sent to the log-in page.
@@ -25,6 +26,12 @@ pub(crate) struct PageCaller(pub(crate) Principal);
 
 /// Where the request comes from.
 pub(crate) struct From(pub(crate) Origin);
+
+/// The line between the client and the server.
+pub(crate) struct Line {
+    /// Nobody on the way can read it: it ends on this machine, or TLS is spoken.
+    pub(crate) is_private: bool,
+}
 
 /// Passwords hashed at the same time.
 pub(crate) const HASHING_MAX: usize = 2;
@@ -45,10 +52,13 @@ impl FromRequestParts<App> for Caller {
         let shown = if parts.headers.contains_key(header::AUTHORIZATION) {
             token(&parts.headers).map(Shown::Token)
         } else {
-            token(&parts.headers).map(Shown::Token).or_else(|| session(&parts.headers).map(Shown::Session))
+            token(&parts.headers)
+                .map(Shown::Token)
+                .or_else(|| session(app, &parts.headers).map(Shown::Session))
         };
         let shown = shown.ok_or(ApiError::Unauthenticated)?;
-        authenticate(app, shown).await?.map(Caller).ok_or(ApiError::Unauthenticated)
+        let principal = authenticate(app, shown).await?.ok_or(ApiError::Unauthenticated)?;
+        Ok(Caller(principal.at(origin(app, parts))))
     }
 }
 
@@ -56,13 +66,13 @@ impl FromRequestParts<App> for PageCaller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<PageCaller, Response> {
-        let principal = match session(&parts.headers) {
+        let principal = match session(app, &parts.headers) {
             Some(secret) => {
                 authenticate(app, Shown::Session(secret)).await.map_err(IntoResponse::into_response)?
             }
             None => None,
         };
-        principal.map(PageCaller).ok_or_else(|| {
+        principal.map(|principal| PageCaller(principal.at(origin(app, parts)))).ok_or_else(|| {
             let wanted = parts.uri.path_and_query().map_or("/audit", |path| path.as_str());
             let next = percent_encoding::utf8_percent_encode(wanted, percent_encoding::NON_ALPHANUMERIC);
             Redirect::to(&format!("/login?next={next}")).into_response()
@@ -70,17 +80,39 @@ impl FromRequestParts<App> for PageCaller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for From {
+impl FromRequestParts<App> for From {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<From, Self::Rejection> {
-        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(From(Origin { ip: peer(parts), user_agent: user_agent.unwrap_or_default().to_owned() }))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<From, Self::Rejection> {
+        Ok(From(origin(app, parts)))
     }
 }
 
+fn origin(app: &App, parts: &Parts) -> Origin {
+    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let trusted = &app.config.trusted_proxies;
+    let ip = peer(parts).map(|peer| client_address::client_address(peer, &parts.headers, trusted));
+    Origin { ip, user_agent: user_agent.unwrap_or_default().to_owned() }
+}
+
+impl FromRequestParts<App> for Line {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Line, Self::Rejection> {
+        Ok(Line { is_private: is_private(&app.config, peer(parts), &parts.headers) })
+    }
+}
+
+fn is_private(config: &Config, peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
+    let trusted = &config.trusted_proxies;
+    let comes_from_proxy = || trusted.is_empty() || peer.is_some_and(|peer| is_trusted(peer, trusted));
+    // A proxy on this machine that nobody declared hands on what came over an open line.
+    let is_local = || peer.is_some_and(|ip| ip.to_canonical().is_loopback()) && !is_forwarded(headers);
+    config.tls.is_some() || (config.behind_tls_proxy && comes_from_proxy()) || is_local()
+}
+
 /// Address of the other end of the connection.
-pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+fn peer(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
@@ -141,12 +173,65 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The secret of the session cookie.
-pub(crate) fn session(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn session(app: &App, headers: &HeaderMap) -> Option<String> {
+    cookie(app, headers, SESSION_COOKIE)
+}
+
+/// The name under which a cookie is kept. With the prefix `__Host-` browsers take it over HTTPS only, and from no other host
+/// of the same domain.
+pub(crate) fn cookie_name(app: &App, name: &str) -> String {
+    if app.config.is_https() { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+/// The value of a cookie, unless it is empty.
+pub(crate) fn cookie(app: &App, headers: &HeaderMap, name: &str) -> Option<String> {
+    let wanted = cookie_name(app, name);
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies
         .flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .find(|(name, _)| *name == SESSION_COOKIE)
+        .find(|(name, _)| *name == wanted)
         .map(|(_, value)| value.to_owned())
         .filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(config: &Config, peer: &str, forwarded: Option<&str>, expect: bool) {
+        let mut headers = HeaderMap::new();
+        if let Some(forwarded) = forwarded {
+            headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+        }
+        let found = is_private(config, Some(peer.parse().unwrap()), &headers);
+        assert_eq!(found, expect, "{config:?} {peer} {forwarded:?}");
+    }
+
+    #[test]
+    fn a_line_is_private_on_this_machine_or_by_tls() {
+        let plain = Config::default();
+        check(&plain, "127.0.0.1", None, true);
+        check(&plain, "::1", None, true);
+        check(&plain, "::ffff:127.0.0.1", None, true);
+        check(&plain, "192.0.2.1", None, false);
+        // Somebody's proxy on this machine, which nobody declared.
+        check(&plain, "127.0.0.1", Some("192.0.2.1"), false);
+        check(&plain, "192.0.2.1", Some("127.0.0.1"), false);
+
+        let tls = Config { tls: Some(crate::TlsFiles::new("c", "k")), ..Config::default() };
+        check(&tls, "192.0.2.1", None, true);
+    }
+
+    #[test]
+    fn a_declared_proxy_makes_lines_private_and_named_proxies_only_theirs() {
+        let any = Config { behind_tls_proxy: true, ..Config::default() };
+        check(&any, "192.0.2.1", None, true);
+        check(&any, "10.0.0.1", Some("192.0.2.1"), true);
+
+        let named = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..any };
+        check(&named, "10.0.0.1", Some("192.0.2.1"), true);
+        check(&named, "192.0.2.1", Some("10.0.0.1"), false);
+        check(&named, "127.0.0.1", None, true);
+    }
 }

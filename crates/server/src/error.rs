@@ -6,7 +6,7 @@
 use std::any::Any;
 
 use annals_engine::{
-    CursorError, EngineError, ForbiddenError, IngestError, RegistrationError, SearchError, SetupError,
+    AccessError, CursorError, EngineError, ForbiddenError, IngestError, RegistrationError, SearchError,
 };
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -38,7 +38,7 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     Registration(#[from] RegistrationError),
     #[error(transparent)]
-    Setup(#[from] SetupError),
+    Access(#[from] AccessError),
     #[error("a body of more than {bytes_max} bytes")]
     BodyTooLarge { bytes_max: usize },
     #[error("the body could not be read: {detail}")]
@@ -134,7 +134,7 @@ impl ApiError {
             | ApiError::Ingest(IngestError::Forbidden(_))
             | ApiError::Search(SearchError::Forbidden(_))
             | ApiError::Registration(RegistrationError::Forbidden(_))
-            | ApiError::Setup(SetupError::Forbidden(_)) => {
+            | ApiError::Access(AccessError::Forbidden(_)) => {
                 told(StatusCode::FORBIDDEN, "forbidden", "Forbidden.")
             }
             ApiError::UnknownRoute { .. } => told(StatusCode::NOT_FOUND, "unknown-route", "Not found."),
@@ -180,20 +180,20 @@ impl ApiError {
                     "The document does not fit the registry.",
                 )
             },
-            ApiError::Setup(error) if !matches!(error, SetupError::Engine(_)) => {
+            ApiError::Access(error) if !matches!(error, AccessError::Engine(_)) => {
                 told(StatusCode::UNPROCESSABLE_ENTITY, "set-up", "That cannot be done.")
             }
             ApiError::Engine(error)
             | ApiError::Search(SearchError::Engine(error))
             | ApiError::Registration(RegistrationError::Engine(error))
-            | ApiError::Setup(SetupError::Engine(error))
+            | ApiError::Access(AccessError::Engine(error))
                 if error.is_unavailable() =>
             {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE)
             }
             ApiError::Search(_)
             | ApiError::Registration(_)
-            | ApiError::Setup(_)
+            | ApiError::Access(_)
             | ApiError::Engine(_)
             | ApiError::Template(_)
             | ApiError::Json(_)
@@ -247,6 +247,9 @@ impl ApiError {
             }
             IngestError::Stopping => {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The log is stopping.", detail)
+            }
+            IngestError::Unlicensed(_) => {
+                outline(StatusCode::FORBIDDEN, "unlicensed", "A license is needed.", detail)
             }
             IngestError::DiskFull => {
                 outline(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full.", detail)

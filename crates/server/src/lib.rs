@@ -10,41 +10,40 @@ mod api;
 mod assets;
 mod auth;
 mod body;
+mod client_address;
+mod config;
+mod connections;
 mod error;
 mod middleware;
+mod oidc;
 mod pages;
 mod router;
+mod tls;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals_engine::Engine;
+use annals_engine::{Engine, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 pub use api::openapi::openapi_json;
+pub use config::Config;
+pub use oidc::{AccessUrl, AddressError, Issuer, OidcOptions};
+pub use router::ROUTES;
+pub use tls::{TlsError, TlsFiles};
+
+use crate::error::ApiError;
+use crate::oidc::OidcConfig;
+use crate::tls::Certificate;
 
 /// How long requests in flight may take to end after the server was told to stop. An orchestrator usually gives 30 s.
 const STOP_SECONDS: u64 = 20;
-
-/// How the server is reached.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Address to listen on.
-    pub listen: SocketAddr,
-    /// Requests come through a proxy that speaks TLS with the browser: cookies are marked secure, and log-in is open from
-    /// elsewhere than loopback.
-    pub behind_tls_proxy: bool,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { listen: SocketAddr::from(([127, 0, 0, 1], 2662)), behind_tls_proxy: false }
-    }
-}
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +58,12 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
-    /// Accepting connections failed.
-    #[error("the server failed")]
-    Serve(#[source] std::io::Error),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The log did not stop as it should.
+    #[error("the log did not stop cleanly; what was acknowledged is kept")]
+    Stop,
 }
 
 /// What handlers share.
@@ -69,6 +71,10 @@ pub enum ServerError {
 pub(crate) struct AppState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) config: Config,
+    /// The address in use, with the port that the system chose if none was named.
+    pub(crate) address: SocketAddr,
+    /// Asks the OIDC provider.
+    pub(crate) oidc: oidc::Provider,
     /// Turns for hashing passwords.
     pub(crate) hashing: Semaphore,
     /// Turns for facets and histograms, which look at every segment.
@@ -77,50 +83,105 @@ pub(crate) struct AppState {
 
 pub(crate) type App = Arc<AppState>;
 
+impl AppState {
+    /// The provider by which people may log in, if there is one. Asked at each log-in. Where the page Settings names a provider,
+    /// its address, client and secret come from there together: the operator's secret goes to the operator's provider only.
+    pub(crate) async fn oidc_config(&self) -> Result<Option<OidcConfig>, ApiError> {
+        let settings = self.settings().await?;
+        let mut options = self.config.oidc.clone();
+        let text = |name: &str| Some(settings.get(name).to_owned()).filter(|value| !value.is_empty());
+        if let (Some(url), Some(client_id)) = (text("oidc_url"), text("oidc_client_id")) {
+            options.issuer = url.parse().ok();
+            options.client_id = client_id;
+            options.client_secret = text("oidc_client_secret");
+        }
+        if let Some(name) = text("oidc_name") {
+            options.name = name;
+        }
+        options.policy.allow_register |= settings.is_on("oidc_allow_register");
+        Ok(options.complete())
+    }
+
+    /// The address under which people reach the server, if it is known: from the page Settings, or as the operator said.
+    pub(crate) async fn access_url(&self) -> Result<Option<AccessUrl>, ApiError> {
+        let settings = self.settings().await?;
+        Ok(settings.get("access_url").parse().ok().or_else(|| self.config.access_url.clone()))
+    }
+
+    /// The settings that were made on the page.
+    pub(crate) async fn settings(&self) -> Result<Settings, ApiError> {
+        let engine = Arc::clone(&self.engine);
+        let settings = tokio::task::spawn_blocking(move || engine.settings()).await;
+        Ok(settings.map_err(|_| ApiError::Panicked)??)
+    }
+}
+
 /// A server that has its address but answers nobody yet.
-#[derive(Debug)]
 pub struct BoundServer {
     listener: TcpListener,
-    address: SocketAddr,
+    tls: Option<(Arc<Certificate>, TlsAcceptor)>,
     app: App,
 }
 
-/// Takes the address of a server.
+impl std::fmt::Debug for BoundServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundServer").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
+/// Takes the address of a server, and reads its certificate.
 ///
 /// # Errors
-/// [`ServerError::Listen`] if the address is taken or not ours.
+/// [`ServerError`] if the address is taken or not ours, or the certificate cannot be used.
 pub async fn bind(engine: Arc<Engine>, config: Config) -> Result<BoundServer, ServerError> {
+    let tls = config.tls.clone().map(|files| {
+        let certificate = Arc::new(Certificate::read(files)?);
+        let acceptor = certificate.acceptor()?;
+        Ok::<_, TlsError>((certificate, acceptor))
+    });
+    let tls = tls.transpose()?;
     let failed = |source| ServerError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(BoundServer {
-        listener,
+    let app = Arc::new(AppState {
+        engine,
+        config,
         address,
-        app: Arc::new(AppState {
-            engine,
-            config,
-            hashing: Semaphore::new(auth::HASHING_MAX),
-            counting: Arc::new(Semaphore::new(auth::COUNTING_MAX)),
-        }),
-    })
+        oidc: oidc::Provider::default(),
+        hashing: Semaphore::new(auth::HASHING_MAX),
+        counting: Arc::new(Semaphore::new(auth::COUNTING_MAX)),
+    });
+    Ok(BoundServer { listener, tls, app })
 }
 
 impl BoundServer {
     /// The address, with the port that the system chose if none was named.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.app.address
+    }
+
+    /// Where a browser on this machine finds the server.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.app.address)
     }
 
     /// Answers requests until `stop` is ready, then lets those in flight finish, refuses new ones and stops the log: what
     /// was acknowledged is kept.
     ///
     /// # Errors
-    /// [`ServerError::Serve`] if connections cannot be accepted.
+    /// [`ServerError::Stop`] if the log did not stop as it should.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
         let engine = Arc::clone(&self.app.engine);
-        let service = router::router(self.app).into_make_service_with_connect_info::<SocketAddr>();
+        let (acceptor, _following) = match self.tls {
+            Some((certificate, acceptor)) => {
+                let following = tokio::spawn(certificate.follow()).abort_handle();
+                (Some(acceptor), Some(AbortOnDrop(following)))
+            }
+            None => (None, None),
+        };
         let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let serve = axum::serve(self.listener, service).with_graceful_shutdown(async move {
+        let serve = connections::serve(self.listener, router::router(self.app), acceptor, async move {
             stop.await;
             info!("stopping: finishing requests in flight");
             // Nobody waits for it when the server has ended already.
@@ -133,16 +194,23 @@ impl BoundServer {
                 std::future::pending::<()>().await;
             }
         };
-        let result = tokio::select! {
-            result = async { serve.await } => result.map_err(ServerError::Serve),
-            () = too_long => {
-                warn!(seconds = STOP_SECONDS, "requests did not end in time and were cut off");
-                Ok(())
-            }
-        };
-        if tokio::task::spawn_blocking(move || engine.stop()).await.is_err() {
-            warn!("the log did not stop cleanly");
+        tokio::select! {
+            () = serve => {}
+            () = too_long => warn!(seconds = STOP_SECONDS, "requests did not end in time and were cut off"),
         }
-        result
+        match tokio::task::spawn_blocking(move || engine.stop()).await {
+            Err(error) if error.is_panic() => Err(ServerError::Stop),
+            // Or the runtime ends first; the engine stops when it is dropped.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Ends a task with the server that started it.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -2,20 +2,30 @@
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, warn};
 
+use crate::App;
 use crate::error::ApiError;
 
 /// Only our own scripts, styles and images; no frames, no plug-ins, forms to ourselves only.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+const PERMISSIONS_POLICY_NAME: HeaderName = HeaderName::from_static("permissions-policy");
+const OPENER_POLICY_NAME: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY_NAME: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// Nothing of a device is needed.
+const PERMISSIONS_POLICY: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+     magnetometer=(), microphone=(), midi=(), payment=(), usb=()";
+/// For a year, browsers come back by HTTPS only.
+const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
+
 /// Adds the headers that keep a browser from doing more than a page needs.
-pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
+pub(crate) async fn security_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
@@ -23,8 +33,17 @@ pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
+        (PERMISSIONS_POLICY_NAME, PERMISSIONS_POLICY),
+        // No window of another site shares a group with ours, and none embeds what we answer.
+        (OPENER_POLICY_NAME, "same-origin"),
+        (RESOURCE_POLICY_NAME, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if app.config.tls.is_some() {
+        // A proxy that speaks TLS says this for itself.
+        let value = HeaderValue::from_static(STRICT_TRANSPORT_SECURITY);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
     // Events are personal data: no shared or disk cache keeps them. Assets set their own.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

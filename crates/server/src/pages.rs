@@ -12,6 +12,8 @@ mod form;
 mod format;
 mod json_text;
 pub(crate) mod login;
+pub(crate) mod manage;
+pub(crate) mod oidc;
 mod page_error;
 pub(crate) mod query_help;
 mod query_text;

@@ -4,57 +4,109 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::pages::manage::{account, groups, license, organizations, people, settings, tokens};
 use crate::{App, api, assets, error, middleware, pages};
 
 /// How long one request may take, its body included. A batch of 8 MiB needs a second on a slow line.
 const REQUEST_SECONDS: u64 = 30;
 
-pub(crate) fn router(app: App) -> Router {
+/// Lists every route once: what is served, and what the test of who may call what goes through.
+macro_rules! routes {
+    ($($method:ident $path:literal $handler:path,)*) => {
+        /// Method and path of every route.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        fn listed() -> Router<App> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+    };
+}
+
+routes! {
     // For everyone: health, log-in, set-up, assets.
-    let open = Router::new()
-        .route("/healthz", get(api::health::show_health))
-        .route("/readyz", get(api::health::show_readiness))
-        .route("/login", get(pages::login::show_login).post(pages::login::log_in))
-        .route("/setup", get(pages::setup::show_setup).post(pages::setup::set_up))
-        .route("/assets/{name}", get(assets::show_asset))
-        .route("/favicon.ico", get(assets::show_favicon));
+    get "/healthz" api::health::show_health,
+    get "/readyz" api::health::show_readiness,
+    get "/login" pages::login::show_login,
+    post "/login" pages::login::log_in,
+    get "/login/oidc" pages::oidc::begin,
+    get "/login/oidc/callback" pages::oidc::end,
+    get "/setup" pages::setup::show_setup,
+    post "/setup" pages::setup::set_up,
+    get "/assets/banners.css" assets::show_banner_colors,
+    get "/assets/{name}" assets::show_asset,
+    get "/favicon.ico" assets::show_favicon,
 
     // For tokens and sessions; each handler asks the engine, which asks the principal.
-    let api = Router::new()
-        .route("/api/v2/audit", get(api::search::search_events))
-        .route("/api/v2/audit/events", post(api::events::append_events))
-        .route(
-            "/api/v2/audit/resources",
-            get(api::resources::show_resources).put(api::resources::register_resources),
-        )
-        .route("/api/v2/audit/histogram", get(api::counts::show_histogram))
-        .route("/api/v2/audit/facets", get(api::counts::show_facets))
-        .route("/metrics", get(api::metrics::show_metrics))
-        .route("/api/v2/audit/{id}", get(api::search::show_event))
-        .route("/api/openapi.json", get(api::openapi::show_openapi));
+    get "/api/v2/audit" api::search::search_events,
+    post "/api/v2/audit/events" api::events::append_events,
+    get "/api/v2/audit/resources" api::resources::show_resources,
+    put "/api/v2/audit/resources" api::resources::register_resources,
+    get "/api/v2/audit/histogram" api::counts::show_histogram,
+    get "/api/v2/audit/facets" api::counts::show_facets,
+    get "/metrics" api::metrics::show_metrics,
+    get "/api/v2/audit/{id}" api::search::show_event,
+    get "/api/openapi.json" api::openapi::show_openapi,
 
     // For people in a browser.
-    let pages = Router::new()
-        .route("/", get(pages::show_start))
-        .route("/logout", post(pages::login::log_out))
-        .route("/audit", get(pages::audit::show_audit))
-        .route("/audit/events/{id}", get(pages::event::show_event))
-        .route("/audit/tracked", get(pages::tracked::show_tracked))
-        .route("/audit/query-help", get(pages::query_help::show_query_help));
+    get "/" pages::show_start,
+    post "/logout" pages::login::log_out,
+    get "/audit" pages::audit::show_audit,
+    get "/audit/events/{id}" pages::event::show_event,
+    get "/audit/tracked" pages::tracked::show_tracked,
+    get "/audit/query-help" pages::query_help::show_query_help,
+    get "/account" account::show_account,
+    post "/account/password" account::change_password,
+    post "/account/sessions/{id}/end" account::end_session,
+    post "/account/sign-out-elsewhere" account::end_sessions,
+    post "/account/tokens" account::create_token,
+    post "/account/tokens/{id}/revoke" account::revoke_token,
 
-    Router::new()
-        .merge(open)
-        .merge(api)
-        .merge(pages)
+    // For site managers.
+    get "/people" people::show_people,
+    post "/people" people::add_person,
+    get "/people/{id}" people::show_person,
+    post "/people/{id}" people::change_person,
+    post "/people/{id}/suspend" people::suspend_person,
+    post "/people/{id}/activate" people::activate_person,
+    post "/people/{id}/password" people::reset_password,
+    post "/people/{id}/sign-out" people::sign_out_person,
+    post "/people/{id}/delete" people::delete_person,
+    post "/people/{id}/sessions/{session}/end" people::end_session,
+    get "/organizations" organizations::show_organizations,
+    post "/organizations" organizations::create_organization,
+    get "/organizations/{id}" organizations::show_organization,
+    post "/organizations/{id}" organizations::change_organization,
+    post "/organizations/{id}/delete" organizations::delete_organization,
+    post "/organizations/{id}/members" organizations::add_member,
+    post "/organizations/{id}/members/{person}" organizations::change_member,
+    post "/organizations/{id}/members/{person}/remove" organizations::remove_member,
+    post "/organizations/{id}/groups" groups::create_group,
+    get "/groups/{id}" groups::show_group,
+    post "/groups/{id}" groups::change_group,
+    post "/groups/{id}/delete" groups::delete_group,
+    post "/groups/{id}/members" groups::add_member,
+    post "/groups/{id}/members/{person}/remove" groups::remove_member,
+    get "/tokens" tokens::show_tokens,
+    post "/tokens" tokens::create_token,
+    post "/tokens/{id}/revoke" tokens::revoke_token,
+    get "/settings" settings::show_settings,
+    post "/settings" settings::change_settings,
+    get "/license" license::show_license,
+    post "/license" license::add_license,
+    post "/license/{id}/remove" license::remove_license,
+}
+
+pub(crate) fn router(app: App) -> Router {
+    listed()
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(axum::middleware::from_fn(middleware::refuse_foreign_forms))
-        .layer(axum::middleware::from_fn(middleware::security_headers))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::security_headers))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             Duration::from_secs(REQUEST_SECONDS),

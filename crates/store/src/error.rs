@@ -53,11 +53,27 @@ pub enum StoreError {
         /// What to do, if that is known.
         hint: &'static str,
     },
+    /// The change would leave nobody who manages the site.
+    #[error(
+        "`{username}` is the last active site manager; make someone else one first: annals user role NAME site-manager"
+    )]
+    LastManager {
+        /// Who that is.
+        username: String,
+    },
     /// A change of the segment table does not fit what is there: another process changed it, or the caller is wrong.
     #[error("the segments cannot be changed so: {what}")]
     ManifestConflict {
         /// What does not fit.
         what: String,
+    },
+    /// An organization or group of that name exists, or an organization of that id.
+    #[error("{what} `{name}` exists already")]
+    NameTaken {
+        /// What has the name.
+        what: &'static str,
+        /// The name.
+        name: String,
     },
     /// There is no log at the place, and creating one was not asked for.
     #[error("there is no log in `{location}`")]
@@ -72,6 +88,12 @@ pub enum StoreError {
         connections_max: usize,
         /// How long was waited, seconds.
         waited_s: u64,
+    },
+    /// Somebody who is not in the organization cannot be in its groups.
+    #[error("`{person_id}` is not a member of the organization; add them there first")]
+    NotMember {
+        /// Who that is.
+        person_id: String,
     },
     /// PostgreSQL failed, or cannot be reached.
     #[error("the PostgreSQL database failed")]
@@ -144,6 +166,15 @@ impl StoreError {
             StoreError::Sqlite(error) => {
                 has_code(error, &[ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked])
             }
+            _ => false,
+        }
+    }
+
+    /// A row of that key is there already.
+    pub(crate) fn is_repetition(&self) -> bool {
+        match self {
+            StoreError::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
+            StoreError::Sqlite(error) => has_code(error, &[ErrorCode::ConstraintViolation]),
             _ => false,
         }
     }

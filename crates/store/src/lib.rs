@@ -1,5 +1,5 @@
-//! The database of the log and its segment objects: tail, head, tiles, manifest, people, sessions, tokens, registry
-//! documents.
+//! The database of the log and its segment objects: tail, head, tiles, manifest, people, sessions, organizations, groups,
+//! tokens, registry documents.
 //!
 //! `store` alone names SQL drivers and object stores. It keeps bytes and rows; what an event means, who may do what and
 //! when it is, it does not know: times come in as arguments. The database is SQLite in a directory or PostgreSQL, behind
@@ -29,16 +29,23 @@ mod check;
 mod connection;
 mod error;
 mod files;
+mod groups;
+mod licenses;
 mod location;
 mod log;
+mod logins;
 mod manifest;
 mod map;
 mod objects;
+mod organizations;
 mod people;
 mod pool;
 mod postgres;
 mod registry_documents;
 mod seal;
+mod secrets;
+mod sessions;
+mod settings;
 mod sqlite;
 mod store;
 mod tokens;
@@ -47,15 +54,22 @@ mod value;
 pub use append::{Append, Deletion, LogWriter, NewRecord};
 pub use batch::{BatchError, TailRow};
 pub use error::StoreError;
+pub use groups::{Group, GroupId};
+pub use licenses::StoredLicense;
 pub use location::{DatabaseLocation, LocationError};
 pub use log::Head;
+pub use logins::{LoginFailures, PendingLogin};
 pub use manifest::{LogState, SegmentRow};
 pub use objects::{
     ListedObject, Object, ObjectError, ObjectStats, Objects, ObjectsLocation, ObjectsLocationError,
 };
-pub use people::{Person, PersonId, Role, Session};
+pub use organizations::{Membership, Organization, OrganizationId, OrganizationRole};
+pub use people::{
+    ChangedPerson, DeletedPerson, EndSessions, LoginType, Person, PersonId, PersonStatus, Role,
+};
 pub use postgres::{PostgresUrl, PostgresUrlError};
 pub use registry_documents::{DocumentAuthority, RegistryDocument};
 pub use seal::SealLease;
+pub use sessions::{Session, SessionId};
 pub use store::Store;
 pub use tokens::{Token, TokenId, TokenKind};

@@ -17,23 +17,48 @@ use crate::store::{FORMAT, insert_head};
 use crate::value::Value;
 
 const SCHEMA: &str = include_str!("schema/postgres.sql");
+const SCHEMA_2_TO_3: &str = include_str!("schema/postgres-2-to-3.sql");
 /// Oldest server that is tested.
 const VERSION_MIN: i64 = 15;
-/// "ANLS" twice: held while the tables are made, so that of two processes that start at once one makes them.
+/// "ANLS" twice: held while the tables are made or changed, so that of two processes that start at once one does it.
 const CREATE_LOCK: i64 = 0x414E_4C53_414E_4C53;
 
-/// Opens a connection to a database that has the tables.
+/// Opens a connection to a database that has the tables of the newest format.
 pub(crate) fn connect(url: &PostgresUrl) -> Result<Connection, StoreError> {
     let mut connection = Connection::Postgres(Box::new(PostgresConnection::open(url)?));
     if !has_tables(&mut connection)? {
         return Err(StoreError::NoLog { location: DatabaseLocation::Postgres(url.clone()) });
     }
+    match check_format(&mut connection)? {
+        FORMAT => Ok(connection),
+        found => Err(StoreError::TooOld { found, needed: FORMAT }),
+    }
+}
+
+/// Returns the format, which is at most [`FORMAT`].
+fn check_format(connection: &mut Connection) -> Result<i64, StoreError> {
     let sql = "SELECT format FROM annals_format WHERE id = 1";
     let format = connection.query_one(sql, &[], "the row of annals_format", |row| row.int(0))?;
     if format > FORMAT {
         return Err(StoreError::TooNew { found: format, supported: FORMAT });
     }
-    Ok(connection)
+    Ok(format)
+}
+
+/// Brings older tables to the newest format, in one transaction. Servers of an older Annals that are still running go on
+/// taking and finding events; nobody can log in there any more.
+pub(crate) fn migrate(url: &PostgresUrl) -> Result<(), StoreError> {
+    let mut connection = Connection::Postgres(Box::new(PostgresConnection::open(url)?));
+    let mut transaction = connection.begin(Mode::Write)?;
+    transaction.query("SELECT pg_advisory_xact_lock($1)", &[Value::Int(CREATE_LOCK)], |_| Ok(()))?;
+    // Another process may have done it while this one waited for the lock.
+    if check_format(&mut transaction)? == 2 {
+        if let Connection::Postgres(postgres) = &mut *transaction {
+            postgres.batch(SCHEMA_2_TO_3)?;
+        }
+        transaction.execute("UPDATE annals_format SET format = $1 WHERE id = 1", &[Value::Int(3)])?;
+    }
+    transaction.commit()
 }
 
 /// Creates the tables if they are not there. Stopping at any point leaves either nothing or all of them with the head:

@@ -20,13 +20,14 @@ const APPLICATION_ID: i64 = 0x414E_4C53;
 /// How long a writer waits for another process's commit, which takes milliseconds, before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Prepared statements that a connection keeps: all that the crate has.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 128;
 
 /// Characters of paths that stand in an address of SQLite as they are.
 const URI_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
 const SCHEMA: &str = include_str!("schema/sqlite.sql");
 const SCHEMA_1_TO_2: &str = include_str!("schema/sqlite-1-to-2.sql");
+const SCHEMA_2_TO_3: &str = include_str!("schema/sqlite-2-to-3.sql");
 
 /// Name of the database in a data directory.
 pub(crate) fn file_in(dir: &Path) -> PathBuf {
@@ -54,8 +55,8 @@ pub(crate) fn is_immutable(file: &Path) -> bool {
     is_read_only && std::fs::metadata(wal).map_or(0, |meta| meta.len()) == 0
 }
 
-/// Brings an older file to the newest format, in one transaction. An older Annals must not run meanwhile: it knows
-/// nothing of sealed events.
+/// Brings an older file to the newest format, in one transaction. An older Annals must not run meanwhile: one of format 1
+/// knows nothing of sealed events, and one of format 2 can log nobody in any more.
 pub(crate) fn migrate(file: &Path) -> Result<(), StoreError> {
     let mut connection = open(file)?;
     if check_format(&connection, file)? == FORMAT {
@@ -63,10 +64,13 @@ pub(crate) fn migrate(file: &Path) -> Result<(), StoreError> {
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have done it while this one waited for the lock.
-    if check_format(&transaction, file)? == 1 {
-        transaction.execute_batch(SCHEMA_1_TO_2)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
+    let found = check_format(&transaction, file)?;
+    for (older, script) in [(1, SCHEMA_1_TO_2), (2, SCHEMA_2_TO_3)] {
+        if found <= older {
+            transaction.execute_batch(script)?;
+        }
     }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
     Ok(transaction.commit()?)
 }
 

@@ -17,8 +17,8 @@ use crate::value::Value;
 
 /// Format of the database, in SQLite and PostgreSQL alike; raised with every change of the schema.
 ///
-/// 1: SQLite, the whole log in the tail. 2: PostgreSQL too, sealed segments.
-pub(crate) const FORMAT: i64 = 2;
+/// 1: SQLite, the whole log in the tail. 2: PostgreSQL too, sealed segments. 3: organizations, groups, settings, licenses.
+pub(crate) const FORMAT: i64 = 3;
 
 /// The database of one log, for any number of threads and processes.
 ///
@@ -62,17 +62,23 @@ impl Database {
 }
 
 impl Store {
-    /// Opens an existing log. A SQLite file of an older format is brought to the newest one.
+    /// Opens an existing log. A database of an older format is brought to the newest one.
     ///
     /// # Errors
     /// [`StoreError::NoLog`] if there is none; others if it cannot be used.
     pub fn open(location: &DatabaseLocation) -> Result<Store, StoreError> {
         let database = Database::new(location);
-        if let Database::Sqlite { file, .. } = &database {
-            if !file.exists() {
-                return Err(StoreError::NoLog { location: location.clone() });
+        match &database {
+            Database::Sqlite { file, .. } => {
+                if !file.exists() {
+                    return Err(StoreError::NoLog { location: location.clone() });
+                }
+                sqlite::migrate(file)?;
             }
-            sqlite::migrate(file)?;
+            Database::Postgres(url) => match Store::with_database(database.clone()) {
+                Err(StoreError::TooOld { .. }) => postgres::migrate(url)?,
+                other => return other,
+            },
         }
         Store::with_database(database)
     }

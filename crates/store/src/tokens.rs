@@ -2,6 +2,7 @@
 
 use annals_model::time::Time;
 
+use crate::connection::Connection;
 use crate::error::StoreError;
 use crate::people::PersonId;
 use crate::store::Store;
@@ -56,6 +57,17 @@ pub struct Token {
     pub owner: Option<PersonId>,
     /// When it was made.
     pub created: Time,
+    /// When it ends to be good for anything; none: never.
+    pub expires: Option<Time>,
+    /// When it was last used, to the minute.
+    pub last_used: Option<Time>,
+}
+
+impl Token {
+    /// It has ended by itself.
+    pub fn is_expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
 }
 
 /// None if this version does not know the kind: such a token is good for nothing.
@@ -68,10 +80,20 @@ fn token(row: Row<'_>) -> Result<Option<Token>, StoreError> {
         name: row.text(3)?,
         owner: row.optional_text(4)?.map(PersonId),
         created: Time::from_micros_saturating(row.int(5)?),
+        expires: row.optional_int(6)?.map(Time::from_micros_saturating),
+        last_used: row.optional_int(7)?.map(Time::from_micros_saturating),
     }))
 }
 
-const COLUMNS: &str = "id, secret_hash, kind, name, owner_id, created_us";
+const COLUMNS: &str = "id, secret_hash, kind, name, owner_id, created_us, expires_us, last_used_us";
+
+/// The tokens of a person that are not revoked, newest first.
+pub(crate) fn tokens_of(connection: &mut Connection, owner: &PersonId) -> Result<Vec<Token>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM token WHERE owner_id = $1 AND revoked_us IS NULL ORDER BY created_us DESC, id"
+    );
+    Ok(connection.query_all(&sql, &[Value::Text(&owner.0)], token)?.into_iter().flatten().collect())
+}
 
 impl Store {
     /// Keeps a token.
@@ -81,8 +103,8 @@ impl Store {
     pub fn add_token(&self, token: &Token) -> Result<(), StoreError> {
         self.write(|connection| {
             connection.execute(
-                "INSERT INTO token (id, secret_hash, kind, name, owner_id, created_us)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO token (id, secret_hash, kind, name, owner_id, created_us, expires_us)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 &[
                     Value::Text(&token.id.0),
                     Value::Bytes(&token.secret_hash),
@@ -90,13 +112,14 @@ impl Store {
                     Value::Text(&token.name),
                     Value::optional_text(token.owner.as_ref().map(|owner| owner.0.as_str())),
                     Value::Int(token.created.as_micros()),
+                    Value::optional_int(token.expires.map(Time::as_micros)),
                 ],
             )?;
             Ok(())
         })
     }
 
-    /// Finds a token that is not revoked by the hash of its secret.
+    /// Finds a token that is not revoked by the hash of its secret; it may have expired.
     ///
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
@@ -116,6 +139,26 @@ impl Store {
             let sql =
                 format!("SELECT {COLUMNS} FROM token WHERE revoked_us IS NULL ORDER BY created_us DESC, id");
             Ok(connection.query_all(&sql, &[], token)?.into_iter().flatten().collect())
+        })
+    }
+
+    /// Lists the tokens of a person that are not revoked, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the table cannot be read.
+    pub fn tokens_of(&self, owner: &PersonId) -> Result<Vec<Token>, StoreError> {
+        self.read(|connection| tokens_of(connection, owner))
+    }
+
+    /// Notes that a token was used.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub fn touch_token(&self, id: &TokenId, now: Time) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let sql = "UPDATE token SET last_used_us = $1 WHERE id = $2";
+            connection.execute(sql, &[Value::Int(now.as_micros()), Value::Text(&id.0)])?;
+            Ok(())
         })
     }
 

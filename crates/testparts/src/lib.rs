@@ -1,4 +1,4 @@
-//! Parts that tests use: a private PostgreSQL, a private S3, DuckDB, promtool.
+//! Parts that tests use: a private PostgreSQL, a private S3, DuckDB, promtool, an OpenID Connect provider, a browser.
 //!
 //! It knows nothing about Annals, and nothing that ships depends on it. A server listens on a free port of the loopback
 //! address, keeps its data in a directory under the system's temporary one, and ends with the test's process, however
@@ -12,21 +12,32 @@
 //! assert!(url.starts_with("postgres://"));
 //! ```
 
+mod browser;
 mod duckdb;
+mod oidc;
 mod postgres;
 mod promtool;
 mod s3;
 mod watcher;
 
+pub use browser::Browser;
 pub use duckdb::duckdb;
+pub use oidc::OidcProvider;
 pub use postgres::Postgres;
 pub use promtool::check_metrics;
 pub use s3::S3;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use watcher::Watcher;
+
+/// How long the start of a server may take on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
 
 /// Returns a TCP port of the loopback address that nobody uses at this moment.
 ///
@@ -53,6 +64,22 @@ fn new_dir(kind: &str) -> PathBuf {
     drop(std::fs::remove_dir_all(&dir));
     std::fs::create_dir_all(&dir).expect("the temporary directory can be written to");
     dir
+}
+
+/// Starts a server in a process group of its own and waits until it listens on a port. The watcher ends it, and whatever it
+/// started.
+fn start_server(command: &mut Command, port: u16) -> (Child, Watcher) {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut server = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let group = format!("-{}", server.id());
+    let watcher = Watcher::new(Command::new("sh"), "kill -9 \"$1\"", &[&group]);
+    let begun = Instant::now();
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        let ended = server.try_wait().ok().flatten();
+        assert!(ended.is_none() && begun.elapsed() < START_MAX, "{command:?} does not start: {ended:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (server, watcher)
 }
 
 /// Runs a program to its end and returns what it wrote.

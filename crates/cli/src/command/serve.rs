@@ -1,18 +1,22 @@
 //! `annals serve`.
 
+mod reach;
+
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals_engine::{Options, SealPolicy};
-use annals_server::{BoundServer, Config};
+use annals_server::BoundServer;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+use self::reach::{OidcFile, ReachArgs, ReachFile};
+use crate::command::license::read_key;
 use crate::command::read_policies;
 use crate::output;
 use crate::target::{TargetArgs, open_or_create_engine};
@@ -26,12 +30,12 @@ environment, the environment over the file.
 Examples:
   annals serve
   annals serve --data /var/lib/annals --listen 127.0.0.1:2662 --policy /etc/annals/policy.toml
+  annals serve --listen 0.0.0.0:443 --tls-cert /etc/annals/cert.pem --tls-key /etc/annals/key.pem
   annals serve --database-url postgres://annals@db.example/annals --objects s3://audit/annals"
 )]
 pub(crate) struct ServeArgs {
-    /// Address to listen on [default: 127.0.0.1:2662]
-    #[arg(long, value_name = "ADDRESS", env = "ANNALS_LISTEN")]
-    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// Registry document (TOML) that extends or overrides what is built in; may be given several times
     #[arg(long, value_name = "FILE", env = "ANNALS_POLICY", value_delimiter = ',')]
     policy: Vec<PathBuf>,
@@ -41,9 +45,9 @@ pub(crate) struct ServeArgs {
     /// Address of the audited deployment; with it the names of resources are linked
     #[arg(long, value_name = "URL", env = "ANNALS_DEPLOYMENT_URL")]
     deployment_url: Option<String>,
-    /// A proxy in front speaks TLS with browsers
-    #[arg(long, env = "ANNALS_BEHIND_TLS_PROXY")]
-    behind_tls_proxy: bool,
+    /// Take new events only with a license that the owner of this public key (PEM) signed
+    #[arg(long, value_name = "FILE", env = "ANNALS_REQUIRE_LICENSE")]
+    require_license: Option<PathBuf>,
     /// Events of a sealed segment, a power of two from 256 to 262144 [default: 262144]
     #[arg(long, value_name = "N", env = "ANNALS_SEGMENT_EVENTS")]
     segment_events: Option<u32>,
@@ -83,8 +87,16 @@ struct File {
     #[serde(default)]
     allow_unknown: bool,
     deployment_url: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     #[serde(default)]
     behind_tls_proxy: bool,
+    #[serde(default)]
+    trusted_proxy: Vec<String>,
+    access_url: Option<String>,
+    #[serde(default)]
+    oidc: OidcFile,
+    require_license: Option<PathBuf>,
     segment_events: Option<u32>,
     seal_after: Option<SignedDuration>,
 }
@@ -108,20 +120,32 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
         allow_unknown: args.allow_unknown || file.allow_unknown,
         registry_documents: Some(read_policies(policies)?),
         deployment_url: args.deployment_url.clone().or(file.deployment_url),
+        require_license: args
+            .require_license
+            .as_deref()
+            .or(file.require_license.as_deref())
+            .map(read_key)
+            .transpose()?,
         seal: seal_policy(args.segment_events.or(file.segment_events), args.seal_after.or(file.seal_after))?,
         ..Options::default()
     };
-    let config = Config {
-        listen: args.listen.or(file.listen).unwrap_or(Config::default().listen),
-        behind_tls_proxy: args.behind_tls_proxy || file.behind_tls_proxy,
+    let reach = ReachFile {
+        listen: file.listen,
+        tls_cert: file.tls_cert,
+        tls_key: file.tls_key,
+        behind_tls_proxy: file.behind_tls_proxy,
+        trusted_proxy: file.trusted_proxy,
+        access_url: file.access_url,
+        oidc: file.oidc,
     };
+    let config = reach::config(&args.reach, reach)?;
     let engine = Arc::new(open_or_create_engine(&location, options)?);
     // Asked before the asynchronous part: the engine may wait for its database.
     let setup_secret = engine.setup_secret()?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let server = annals_server::bind(Arc::clone(&engine), config).await?;
-        let url = format!("http://{}", server.address());
+        let url = server.url();
         output::line(format_args!("Annals listens on {url}/audit, data in {}", location.database))?;
         if let Some(secret) = setup_secret {
             output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;

@@ -190,9 +190,20 @@ fn a_log_that_is_not_there_is_not_made_by_searching() {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in
-        ["demo", "serve", "search", "import", "query", "diff", "resources", "user", "token", "completions"]
-    {
+    for command in [
+        "demo",
+        "serve",
+        "search",
+        "import",
+        "query",
+        "diff",
+        "resources",
+        "user",
+        "organization",
+        "group",
+        "token",
+        "completions",
+    ] {
         let help = annals_ok(&[command, "--help"]);
         assert!(help.contains("Usage: annals"), "{command}");
     }

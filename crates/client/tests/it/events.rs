@@ -41,7 +41,7 @@ async fn a_struct_is_registered_changed_and_found() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Arc::new(Engine::create_or_open(dir.path(), Options::default()).unwrap());
     let token = tokio::task::block_in_place(|| {
-        let token = NewToken { kind: TokenKind::Ingest, name: "test", owner: None };
+        let token = NewToken { kind: TokenKind::Ingest, name: "test", owner: None, expires: None };
         engine.create_token(&Principal::operator(), &token).unwrap()
     });
     let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };

@@ -264,7 +264,10 @@ fn only_those_who_may_send_send() {
     use annals_engine::{Credential, NewToken, TokenKind};
     let operator = Principal::operator();
     for (kind, may) in [(TokenKind::Ingest, true), (TokenKind::Read, false)] {
-        let token = log.engine.create_token(&operator, &NewToken { kind, name: "t", owner: None }).unwrap();
+        let token = log
+            .engine
+            .create_token(&operator, &NewToken { kind, name: "t", owner: None, expires: None })
+            .unwrap();
         let principal = log.engine.authenticate(Credential::Token(token.reveal())).unwrap().unwrap();
         let result = log.engine.append(&principal, template_event("x", "").as_bytes(), PartialBatch::Refuse);
         assert_eq!(result.is_ok(), may, "{kind:?}");

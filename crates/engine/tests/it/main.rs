@@ -9,9 +9,14 @@
 
 mod access;
 mod ingest;
+mod license;
+mod oidc;
+mod organizations;
+mod people;
 mod registration;
 mod seal;
 mod search;
+mod settings;
 mod support;
 
 #[test]

@@ -1,7 +1,8 @@
 //! A log in a temporary directory, and short ways to fill and ask it.
 
 use annals_engine::{
-    Appended, Clock, Engine, IngestError, Options, PartialBatch, Principal, SearchError, SearchRequest,
+    Appended, Clock, Credential, Engine, IngestError, NewPerson, Options, Origin, PartialBatch, PersonId,
+    Principal, Role, SearchError, SearchRequest,
 };
 use annals_model::time::Time;
 use serde_json::Value;
@@ -59,4 +60,28 @@ pub(crate) fn try_search(engine: &Engine, query: &str) -> Result<(u64, Vec<Value
 pub(crate) fn template_event(target: &str, more: &str) -> String {
     let comma = if more.is_empty() { "" } else { "," };
     format!(r#"{{"action":"write","resource_type":"template","resource_target":"{target}"{comma}{more}}}"#)
+}
+
+/// The password of everyone.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+pub(crate) fn person(username: &str, role: Role) -> NewPerson<'_> {
+    NewPerson { username, email: "", name: "", password: PASSWORD, role }
+}
+
+pub(crate) fn add_person(log: &TestLog, username: &str, role: Role) -> PersonId {
+    log.engine.add_person(&Principal::operator(), &person(username, role)).unwrap()
+}
+
+/// Logs a person in, from nowhere.
+pub(crate) fn log_in(log: &TestLog, username: &str) -> Principal {
+    let secret = log.engine.log_in(username, PASSWORD, &Origin::default()).unwrap();
+    log.engine.authenticate(Credential::Session(secret.reveal())).unwrap().unwrap()
+}
+
+/// The only event that a query finds.
+pub(crate) fn event_of(log: &TestLog, query: &str) -> Value {
+    let (count, mut events) = log.search(query);
+    assert_eq!(count, 1, "{query}: {events:#?}");
+    events.remove(0)
 }

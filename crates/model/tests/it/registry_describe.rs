@@ -127,7 +127,7 @@ fn older_and_own_types_read_well_too() {
     check("workspace_provider", "cordon", 200, "{user} cordoned workspace provider {target}");
     check("workspace", "ssh", 200, "{user} opened a web terminal to workspace {target}");
     check("admin_setting", "write", 200, "{user} updated admin setting {target}");
-    check("person", "login", 401, "{user} unsuccessfully attempted to login");
+    check("api_key", "login", 401, "{user} unsuccessfully attempted to login");
     check("audit_log", "read", 200, "{user} read the audit log");
     check("audit_log", "export", 200, "{user} exported the audit log");
     check("registry", "write", 200, "{user} updated the registry of resource types");

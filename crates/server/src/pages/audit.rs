@@ -70,6 +70,7 @@ struct Found {
     is_beyond_end: bool,
     /// Nobody has sent an event yet: where to send the first one to.
     first_run: Option<String>,
+    leaves_out_reads: bool,
 }
 
 /// The rows of one day in UTC.
@@ -119,7 +120,7 @@ pub(crate) async fn show_audit(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
     principal.may_read()?;
-    let shell = Shell::new(&principal, Section::Audit);
+    let shell = Shell::new(&app, &principal, Section::Audit).await?;
     let query = query_of(&pairs);
     let page = page_of(&pairs);
     let registry = blocking(&app, |engine| engine.registry()).await??;
@@ -134,13 +135,11 @@ pub(crate) async fn show_audit(
         let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
         // What Annals records of itself is there from the first sign-in on.
         let may_be_first_run = searched.is_empty() && results.count <= PAGE_ROWS as u64;
-        let is_first_run = may_be_first_run && {
-            let request = SearchRequest { query: "-source:annals", limit: 0, offset: 0, after: None };
-            engine.search(&principal, &request, |_| Ok(()))?.count == 0
-        };
+        let is_first_run = may_be_first_run && !engine.has_events_of_producers(&principal)?;
         let today = format::utc(engine.now()).date();
         let mut found = Found::new(&searched, page, results.count, results.events, today);
         found.notes = results.notes;
+        found.leaves_out_reads = !results.shows_reads;
         found.duration_text =
             if duration_ms < 1.0 { "under 1 ms".to_owned() } else { format!("{duration_ms:.0} ms") };
         found.first_run = is_first_run.then_some(server);
@@ -238,6 +237,7 @@ impl Found {
             next_href: (page < page_count).then(|| search_href(query, page + 1)),
             is_beyond_end,
             first_run: None,
+            leaves_out_reads: false,
         }
     }
 }

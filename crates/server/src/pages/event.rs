@@ -53,7 +53,7 @@ pub(crate) async fn show_event(
 async fn event(app: &App, principal: Principal, id: &str, is_part: bool) -> Result<Response, PageError> {
     principal.may_read()?;
     let id = uuid::Uuid::try_parse(id).map_err(|_| PageError::UnknownEvent)?;
-    let shell = Shell::new(&principal, Section::Audit);
+    let shell = Shell::new(app, &principal, Section::Audit).await?;
     let found = blocking(app, move |engine| {
         engine.event(&principal, EventId::new(id), |found| {
             let time = format::long_time(found.event.time);

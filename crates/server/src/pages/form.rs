@@ -1,4 +1,4 @@
-//! Bodies of forms: small ones only.
+//! What browsers send and keep: bodies of forms, small ones only, and cookies.
 
 use axum::body::Body;
 use axum::extract::{Form, FromRequest, Request};
@@ -7,6 +7,8 @@ use axum::response::Response;
 use serde::de::DeserializeOwned;
 
 use super::page_error::PageError;
+use crate::App;
+use crate::auth::{SESSION_COOKIE, cookie_name};
 
 /// Bytes of a form: the longest password, percent-encoded, fits with room to spare.
 const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -31,11 +33,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for SmallForm<T> {
     }
 }
 
-/// The name of the cookie, its value and what a browser must know about it.
-pub(super) fn set_session(response: &mut Response, secret: &str, age_seconds: u32, is_secure: bool) {
-    let name = crate::auth::SESSION_COOKIE;
-    let secure = if is_secure { "; Secure" } else { "" };
-    let cookie = format!("{name}={secret}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age_seconds}{secure}");
+/// Gives the browser the session cookie, or with an empty secret takes it away.
+pub(super) fn set_session(app: &App, response: &mut Response, secret: &str, age_seconds: u32) {
+    set_cookie(app, response, SESSION_COOKIE, secret, age_seconds);
+}
+
+/// Gives the browser a cookie that no script reads and that no form of another site sends.
+pub(super) fn set_cookie(app: &App, response: &mut Response, name: &str, value: &str, age_seconds: u32) {
+    let name = cookie_name(app, name);
+    let secure = if app.config.is_https() { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age_seconds}{secure}");
     if let Ok(cookie) = cookie.parse() {
         response.headers_mut().append(axum::http::header::SET_COOKIE, cookie);
     }

@@ -2,7 +2,7 @@
 
 use annals_engine::{EngineError, ForbiddenError, LoginError, SearchError};
 use askama::Template;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::shell::VERSION;
@@ -15,6 +15,8 @@ pub(crate) enum PageError {
     Forbidden(ForbiddenError),
     /// There is no such event, or it is not in sight.
     UnknownEvent,
+    /// There is no such person, organization or group.
+    UnknownThing,
     /// The set-up link is wrong or used up.
     BadSetupLink,
     /// A form that no page of ours sends.
@@ -26,6 +28,27 @@ pub(crate) enum PageError {
     Login(LoginError),
     /// Too many passwords are being checked.
     TooManyLogins,
+    /// Too many wrong passwords came for this account or from this address.
+    TooManyAttempts {
+        /// When to try again.
+        retry_after_seconds: u32,
+    },
+    /// A log-in over a line that others can read.
+    OpenLine,
+    /// There is no provider to log in by.
+    OidcOff,
+    /// Nobody knows to which address the provider should send people back.
+    OidcNoAddress,
+    /// The provider does not answer.
+    OidcAway {
+        /// What people call it.
+        name: String,
+    },
+    /// The provider or the engine refused someone.
+    OidcFailed {
+        /// What people call the provider.
+        name: String,
+    },
     /// Anything that is not the person's fault.
     Failed(ApiError),
 }
@@ -105,6 +128,12 @@ impl PageError {
                 "The log holds no event of this id, or it is not in your sight.".to_owned(),
                 String::new(),
             ),
+            PageError::UnknownThing => (
+                StatusCode::NOT_FOUND,
+                "There is nothing here",
+                "What this address names does not exist, or has been deleted.".to_owned(),
+                String::new(),
+            ),
             PageError::BadSetupLink => (
                 StatusCode::FORBIDDEN,
                 "This set-up link does not work",
@@ -131,6 +160,45 @@ impl PageError {
                 "Your name and password were not looked at.".to_owned(),
                 "Try again in a moment.".to_owned(),
             ),
+            PageError::TooManyAttempts { retry_after_seconds } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many attempts to sign in",
+                "There were too many wrong passwords for this account or from your address. This one was not looked at."
+                    .to_owned(),
+                format!("Try again in {}.", wait(retry_after_seconds)),
+            ),
+            PageError::OpenLine => (
+                StatusCode::FORBIDDEN,
+                "Nobody signs in over this line",
+                "This is plain HTTP from another machine, and anyone on the way could take the session.".to_owned(),
+                "Open the page by HTTPS, or on the machine that runs Annals.".to_owned(),
+            ),
+            PageError::OidcOff => (
+                StatusCode::NOT_FOUND,
+                "There is no such way to sign in",
+                "This deployment has no other site to sign in with.".to_owned(),
+                String::new(),
+            ),
+            PageError::OidcNoAddress => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Nobody can sign in this way now",
+                "The server does not know the address under which people reach it by HTTPS.".to_owned(),
+                "Its operator sets it with --access-url, such as https://annals.example.".to_owned(),
+            ),
+            PageError::OidcAway { name } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Nobody can sign in this way now",
+                format!("{name} does not answer as it should."),
+                "Try again in a moment. If it stays so, the operator finds the cause in the server's own log."
+                    .to_owned(),
+            ),
+            PageError::OidcFailed { name } => (
+                StatusCode::UNAUTHORIZED,
+                "You are not signed in",
+                format!("Signing in with {name} did not succeed. The attempt has been recorded."),
+                "Start again from the sign-in page. If it stays so, ask a site manager whether you have an account here."
+                    .to_owned(),
+            ),
             PageError::Failed(error) => {
                 // The one place that knows statuses, and that writes the cause into the operator's log.
                 let status = error.into_response().status();
@@ -148,10 +216,22 @@ impl PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
+        let retry_after = match &self {
+            PageError::TooManyAttempts { retry_after_seconds } => Some(*retry_after_seconds),
+            PageError::TooManyLogins | PageError::OidcAway { .. } => Some(1),
+            _ => None,
+        };
         let offers_sign_out = matches!(self, PageError::Forbidden(_));
         let link = match self {
             PageError::Forbidden(_) => None,
-            PageError::BadSetupLink | PageError::Login(_) => Some(("Sign in", "/login")),
+            PageError::BadSetupLink
+            | PageError::Login(_)
+            | PageError::TooManyAttempts { .. }
+            | PageError::OpenLine
+            | PageError::OidcOff
+            | PageError::OidcNoAddress
+            | PageError::OidcAway { .. }
+            | PageError::OidcFailed { .. } => Some(("Sign in", "/login")),
             _ => Some(("Back to the log", "/audit")),
         };
         let (status, (title, text, advice)) = self.message();
@@ -163,7 +243,20 @@ impl IntoResponse for PageError {
             link,
             offers_sign_out,
         };
-        render(status, &page)
+        let mut response = render(status, &page);
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// A time to wait, in words.
+fn wait(seconds: u32) -> String {
+    match seconds {
+        0..=1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 

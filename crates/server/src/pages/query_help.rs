@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use askama::Template;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
@@ -11,6 +12,7 @@ use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser
 use super::page_error::PageError;
 use super::shell::{Section, Shell};
 use super::{html, search_href};
+use crate::App;
 use crate::auth::PageCaller;
 
 #[derive(Template)]
@@ -23,9 +25,12 @@ struct QueryHelpPage {
 }
 
 /// Shows the reference.
-pub(crate) async fn show_query_help(PageCaller(principal): PageCaller) -> Result<Response, PageError> {
+pub(crate) async fn show_query_help(
+    State(app): State<App>,
+    PageCaller(principal): PageCaller,
+) -> Result<Response, PageError> {
     static REFERENCE: LazyLock<Rendered> = LazyLock::new(|| render(annals_query::REFERENCE));
-    let shell = Shell::new(&principal, Section::QueryHelp);
+    let shell = Shell::new(&app, &principal, Section::QueryHelp).await?;
     html(StatusCode::OK, &QueryHelpPage { shell, contents: &REFERENCE.contents, body: &REFERENCE.body })
 }
 

@@ -1,6 +1,6 @@
 //! `GET` and `POST /setup`: the first person, by the link that the server prints.
 
-use annals_engine::{NewPerson, Role, SESSION_SECONDS, SetupError};
+use annals_engine::{AccessError, NewPerson, Role, SESSION_SECONDS};
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -9,11 +9,10 @@ use serde::Deserialize;
 
 use super::form::{SmallForm, set_session};
 use super::html;
-use super::login::may_send_password;
 use super::page_error::PageError;
 use super::shell::VERSION;
 use crate::App;
-use crate::auth::{From, blocking, hashing};
+use crate::auth::{From, Line, blocking, hashing};
 
 /// What the link holds.
 #[derive(Deserialize)]
@@ -50,14 +49,14 @@ struct SetupPage {
 /// Shows the form to whoever has the link.
 pub(crate) async fn show_setup(
     State(app): State<App>,
-    From(origin): From,
+    line: Line,
     Query(link): Query<Link>,
 ) -> Result<Response, PageError> {
     let secret = link.secret.clone();
     if !blocking(&app, move |engine| engine.is_setup_secret(&secret)).await?? {
         return Err(PageError::BadSetupLink);
     }
-    let is_refused = !may_send_password(&app, &origin);
+    let is_refused = !line.is_private;
     let status = if is_refused { StatusCode::FORBIDDEN } else { StatusCode::OK };
     html(status, &SetupPage { version: VERSION, secret: link.secret, is_refused, ..SetupPage::default() })
 }
@@ -66,6 +65,7 @@ pub(crate) async fn show_setup(
 pub(crate) async fn set_up(
     State(app): State<App>,
     From(origin): From,
+    line: Line,
     SmallForm(form): SmallForm<SetupForm>,
 ) -> Result<Response, PageError> {
     let page = SetupPage {
@@ -74,7 +74,7 @@ pub(crate) async fn set_up(
         username: form.username.clone(),
         ..SetupPage::default()
     };
-    if !may_send_password(&app, &origin) {
+    if !line.is_private {
         return html(StatusCode::FORBIDDEN, &SetupPage { is_refused: true, ..page });
     }
     if form.password != form.again {
@@ -87,7 +87,7 @@ pub(crate) async fn set_up(
             NewPerson { username, email: "", name: "", password: &form.password, role: Role::SiteManager };
         engine.set_up(&form.secret, &person, &origin)?;
         match engine.log_in(username, &form.password, &origin) {
-            Ok(secret) => Ok::<_, SetupError>(Some(secret)),
+            Ok(secret) => Ok::<_, AccessError>(Some(secret)),
             // They are there, and sign in by themselves.
             Err(_) => Ok(None),
         }
@@ -97,15 +97,15 @@ pub(crate) async fn set_up(
         Ok(secret) => {
             let mut response = Redirect::to("/audit").into_response();
             if let Some(secret) = secret {
-                set_session(&mut response, secret.reveal(), SESSION_SECONDS, app.config.behind_tls_proxy);
+                set_session(&app, &mut response, secret.reveal(), SESSION_SECONDS);
             }
             Ok(response)
         }
-        Err(SetupError::BadSetupLink) => Err(PageError::BadSetupLink),
-        Err(SetupError::Engine(error)) => Err(error.into()),
+        Err(AccessError::BadSetupLink) => Err(PageError::BadSetupLink),
+        Err(AccessError::Engine(error)) => Err(error.into()),
         Err(error) => {
             let is_name_wrong =
-                matches!(error, SetupError::BadName { .. } | SetupError::UsernameTaken { .. });
+                matches!(error, AccessError::BadName { .. } | AccessError::UsernameTaken { .. });
             let fault = sentence(&error.to_string());
             html(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage { fault, is_name_wrong, ..page })
         }

@@ -1,21 +1,106 @@
 //! What is around every page for someone who is signed in.
 
-use annals_engine::{Principal, Role};
+use annals_engine::{EngineError, LicenseState, Principal, Role, Settings};
 
 use super::format;
+use super::page_error::PageError;
+use crate::App;
+use crate::auth::blocking;
 
 /// In the address of each asset, so that a browser keeps it until the next release.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A page of the menu Manage.
+/// A page of the menu Manage, or of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Audit,
     Tracked,
     QueryHelp,
+    People,
+    Organizations,
+    Tokens,
+    Settings,
+    License,
+    Account,
 }
 
-/// The top bar.
+impl Section {
+    /// The menu, in its order: those for everyone, then those for site managers.
+    const MENU: [Section; 8] = [
+        Section::Audit,
+        Section::Tracked,
+        Section::QueryHelp,
+        Section::People,
+        Section::Organizations,
+        Section::Tokens,
+        Section::Settings,
+        Section::License,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Section::Audit => "Audit",
+            Section::Tracked => "Tracked events",
+            Section::QueryHelp => "Query language",
+            Section::People => "People",
+            Section::Organizations => "Organizations",
+            Section::Tokens => "Tokens",
+            Section::Settings => "Settings",
+            Section::License => "License",
+            Section::Account => "Account",
+        }
+    }
+
+    pub(super) fn href(self) -> &'static str {
+        match self {
+            Section::Audit => "/audit",
+            Section::Tracked => "/audit/tracked",
+            Section::QueryHelp => "/audit/query-help",
+            Section::People => "/people",
+            Section::Organizations => "/organizations",
+            Section::Tokens => "/tokens",
+            Section::Settings => "/settings",
+            Section::License => "/license",
+            Section::Account => "/account",
+        }
+    }
+
+    fn is_for_managers(self) -> bool {
+        matches!(
+            self,
+            Section::People | Section::Organizations | Section::Tokens | Section::Settings | Section::License
+        )
+    }
+}
+
+/// The lines that a site manager puts on the pages. Their colors come from a style sheet of ours.
+#[derive(Debug, Default)]
+pub(super) struct Banners {
+    pub(super) header: String,
+    pub(super) footer: String,
+    pub(super) service: String,
+    /// Changes with the colors, so that browsers ask again.
+    pub(super) version: u64,
+}
+
+impl Banners {
+    pub(super) fn new(settings: &Settings) -> Banners {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let line =
+            |is_on: bool, name: &str| if is_on { settings.get(name).to_owned() } else { String::new() };
+        let has_system = settings.is_on("system_banner_enabled");
+        let mut hasher = DefaultHasher::new();
+        (settings.get("system_banner_color"), settings.get("service_banner_color")).hash(&mut hasher);
+        Banners {
+            header: line(has_system, "system_banner_header"),
+            footer: line(has_system, "system_banner_footer"),
+            service: line(settings.is_on("service_banner_enabled"), "service_banner_message"),
+            version: hasher.finish(),
+        }
+    }
+}
+
+/// The top bar and the banners.
 #[derive(Debug)]
 pub(super) struct Shell {
     pub(super) version: &'static str,
@@ -25,18 +110,27 @@ pub(super) struct Shell {
     pub(super) tint: u32,
     pub(super) role: &'static str,
     pub(super) may_read: bool,
+    pub(super) may_manage: bool,
+    pub(super) banners: Banners,
+    /// What a site manager should know about the license, or nothing.
+    pub(super) license_warning: String,
 }
 
 impl Shell {
-    pub(super) fn new(principal: &Principal, section: Section) -> Shell {
+    pub(super) async fn new(app: &App, principal: &Principal, section: Section) -> Result<Shell, PageError> {
+        let (settings, license) =
+            blocking(app, |engine| Ok::<_, EngineError>((engine.settings()?, engine.license_state()?)))
+                .await??;
+        let may_manage = principal.may_manage().is_ok();
         let username = principal.person().map(|person| person.username.clone()).unwrap_or_default();
         let role = match principal.person().map(|person| person.role) {
             Some(Role::SiteManager) => "Site manager",
             Some(Role::Auditor) => "Auditor",
+            Some(Role::Member) if principal.may_read().is_ok() => "Organization auditor",
             Some(Role::Member) => "Member",
             None => "",
         };
-        Shell {
+        Ok(Shell {
             version: VERSION,
             section,
             initials: format::initials(&username),
@@ -44,34 +138,38 @@ impl Shell {
             username,
             role,
             may_read: principal.may_read().is_ok(),
+            may_manage,
+            banners: Banners::new(&settings),
+            license_warning: license_warning(&license),
+        })
+    }
+
+    /// The entries of the menu that are of use to this person.
+    pub(super) fn menu(&self) -> impl Iterator<Item = &'static Section> {
+        Section::MENU.iter().filter(|section| match section {
+            Section::Audit => self.may_read,
+            section => self.may_manage || !section.is_for_managers(),
+        })
+    }
+}
+
+fn license_warning(state: &LicenseState) -> String {
+    let day = |time: annals_model::time::Time| time.to_string().get(..10).unwrap_or_default().to_owned();
+    match state {
+        LicenseState::NotRequired | LicenseState::Valid(_) => String::new(),
+        LicenseState::Grace(license) => format!(
+            "The license ended on {}. New events are taken until {}; what was recorded stays readable.",
+            day(license.expires()),
+            day(license.grace_ends())
+        ),
+        LicenseState::Expired(license) => format!(
+            "The license ended on {}. New events are refused; what was recorded stays readable.",
+            day(license.expires())
+        ),
+        LicenseState::Missing => {
+            "This feature is only available with an enterprise license that names audit_log. New \
+                                  events are refused; what was recorded stays readable."
+                .to_owned()
         }
-    }
-
-    pub(super) fn section_name(&self) -> &'static str {
-        match self.section {
-            Section::Audit => "Audit",
-            Section::Tracked => "Tracked events",
-            Section::QueryHelp => "Query language",
-        }
-    }
-
-    pub(super) fn section_href(&self) -> &'static str {
-        match self.section {
-            Section::Audit => "/audit",
-            Section::Tracked => "/audit/tracked",
-            Section::QueryHelp => "/audit/query-help",
-        }
-    }
-
-    pub(super) fn is_audit(&self) -> bool {
-        self.section == Section::Audit
-    }
-
-    pub(super) fn is_tracked(&self) -> bool {
-        self.section == Section::Tracked
-    }
-
-    pub(super) fn is_query_help(&self) -> bool {
-        self.section == Section::QueryHelp
     }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn show_tracked(
     State(app): State<App>,
     PageCaller(principal): PageCaller,
 ) -> Result<Response, PageError> {
-    let shell = Shell::new(&principal, Section::Tracked);
+    let shell = Shell::new(&app, &principal, Section::Tracked).await?;
     let registry = blocking(&app, |engine| engine.registry()).await??;
     let page = TrackedPage {
         shell,

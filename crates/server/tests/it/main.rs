@@ -8,9 +8,15 @@
 )]
 
 mod api;
+mod browser;
 mod hostile;
+mod lines;
+mod manage;
+mod matrix;
+mod oidc;
 mod pages;
 mod support;
+mod tls;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -23,25 +23,44 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> TestServer {
+        TestServer::start_with(Config::default()).await
+    }
+
+    /// Where nothing else is said, a free port of loopback.
+    pub(crate) async fn start_with(config: Config) -> TestServer {
+        TestServer::start_on(Options::default(), config).await
+    }
+
+    pub(crate) async fn start_with_options(options: Options) -> TestServer {
+        TestServer::start_on(options, Config::default()).await
+    }
+
+    async fn start_on(options: Options, config: Config) -> TestServer {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Arc::new(Engine::create_or_open(dir.path(), Options::default()).unwrap());
+        let engine = Arc::new(Engine::create_or_open(dir.path(), options).unwrap());
         let token = |kind| {
-            let token = NewToken { kind, name: "test", owner: None };
+            let token = NewToken { kind, name: "test", owner: None, expires: None };
             engine.create_token(&Principal::operator(), &token).unwrap().reveal().to_owned()
         };
         // Making a token waits for its record, which an async thread must not.
         let (ingest_token, read_token) =
             tokio::task::block_in_place(|| (token(TokenKind::Ingest), token(TokenKind::Read)));
-        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
-        let server = annals_server::bind(Arc::clone(&engine), config).await.unwrap();
-        let url = format!("http://{}", server.address());
+        let listen = if config.listen == Config::default().listen {
+            "127.0.0.1:0".parse().unwrap()
+        } else {
+            config.listen
+        };
+        let server = annals_server::bind(Arc::clone(&engine), Config { listen, ..config }).await.unwrap();
+        let url = server.url();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
             server.run(async { drop(stopped.await) }).await.unwrap();
         });
         // reqwest asks for a TLS provider even where no TLS is spoken; another test may have chosen it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none());
+        // Which certificate is shown is looked at where it matters, in `tls.rs`.
+        let http = http.tls_danger_accept_invalid_certs(true).build().unwrap();
         TestServer {
             url,
             engine,
@@ -95,4 +114,12 @@ pub(crate) fn template_event(target: &str, more: &str) -> String {
     let comma = if more.is_empty() { "" } else { "," };
     let target = serde_json::to_string(target).unwrap();
     format!(r#"{{"action":"write","resource_type":"template","resource_target":{target}{comma}{more}}}"#)
+}
+
+/// The body of a form.
+pub(crate) fn form(fields: &[(&str, &str)]) -> String {
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let fields: Vec<_> =
+        fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    fields.join("&")
 }

@@ -21,11 +21,14 @@ macro_rules! on_both {
 
 mod fixture;
 mod log;
+mod logins;
 mod manifest;
 mod objects;
+mod organizations;
 mod people;
 mod postgres;
 mod seal;
+mod sessions;
 mod sqlite;
 mod writers;
 

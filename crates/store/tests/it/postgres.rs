@@ -48,6 +48,62 @@ fn newer_formats_and_foreign_tables_are_refused() {
     assert!(matches!(again, Err(StoreError::NoLog { .. })), "what fails leaves no table behind");
 }
 
+/// What format 3 has and format 2 had not, taken away again; and a person, a session and a token of that time.
+const BACK_TO_2: &str = r#"
+    DROP TABLE group_member, person_group, organization_member, organization, setting, license, login_failure,
+               pending_login, session;
+    ALTER TABLE person DROP COLUMN status, DROP COLUMN login_type, DROP COLUMN subject, DROP COLUMN avatar_url,
+                       DROP COLUMN last_seen_us, DROP COLUMN updated_us;
+    ALTER TABLE token DROP COLUMN expires_us, DROP COLUMN last_used_us;
+    CREATE TABLE session (
+        secret_hash bytea  PRIMARY KEY,
+        person_id   text   COLLATE "C" NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+        created_us  bigint NOT NULL,
+        expires_us  bigint NOT NULL
+    );
+    UPDATE annals_format SET format = 2;
+    INSERT INTO person VALUES ('1', 'Anna', 'anna', '', '', 'site-manager', '$x', 10000000);
+    INSERT INTO session VALUES ('a', '1', 0, 9000000000000000000);
+    INSERT INTO token VALUES ('t', decode(repeat('01', 32), 'hex'), 'read', 'old', '1', 5, NULL);
+"#;
+
+#[test]
+fn a_log_of_format_2_is_brought_to_the_newest_and_goes_on() {
+    let schema = |url: &str| {
+        let columns = "SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default
+                       FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position";
+        let keys = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+                    WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2";
+        let indexes = "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2";
+        [columns, keys, indexes].map(|sql| POSTGRES.sql(url, sql))
+    };
+    let url = POSTGRES.url("format_2");
+    let store = Store::create_or_open(&location(&url), LOG, Time::EPOCH).unwrap();
+    append(&store, 0..300);
+    drop(store);
+    let newest = schema(&url);
+    POSTGRES.sql(&url, BACK_TO_2);
+    let older = schema(&url);
+    assert_ne!(older, newest);
+    let error = Store::open_as_is(&location(&url)).unwrap_err();
+    assert!(matches!(error, StoreError::TooOld { found: 2, needed: 3 }), "{error}");
+    assert_eq!(schema(&url), older, "what only looks changes nothing");
+    // Replicas that start at once: one does it, and all go on.
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let location = location(&url);
+            scope.spawn(move || match number {
+                0 => Store::create_or_open(&location, LOG, Time::EPOCH).unwrap(),
+                _ => Store::open(&location).unwrap(),
+            });
+        }
+    });
+    assert_eq!(schema(&url), newest);
+    let store = Store::open_as_is(&location(&url)).unwrap();
+    assert_eq!(check(&store).unwrap().size, 300);
+    crate::people::has_what_format_2_had(&store);
+}
+
 #[test]
 fn two_logs_live_in_two_schemas_of_one_database() {
     let url = POSTGRES.url("two_schemas");

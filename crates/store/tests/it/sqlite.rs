@@ -91,7 +91,7 @@ fn write_format_1(dir: &Path, rows_of: &Fixture) {
 }
 
 #[test]
-fn a_log_of_format_1_is_brought_to_format_2_and_goes_on() {
+fn a_log_of_format_1_is_brought_to_the_newest_and_goes_on() {
     let source = Fixture::sqlite();
     append(&source.store, 0..900);
     source.store.put_secret("set-up", &[4; 32]).unwrap();
@@ -106,7 +106,7 @@ fn a_log_of_format_1_is_brought_to_format_2_and_goes_on() {
                 Store::open(&location).unwrap()
             }
         };
-        // Two processes that start at once both find a log of format 2.
+        // Two processes that start at once both find a log of the newest format.
         let (store, _) = std::thread::scope(|scope| {
             let other = scope.spawn(open);
             (open(), other.join().unwrap())
@@ -121,8 +121,32 @@ fn a_log_of_format_1_is_brought_to_format_2_and_goes_on() {
         assert_eq!(check(&store).unwrap().size, 1_100);
         let database = rusqlite::Connection::open(dir.path().join("annals.db")).unwrap();
         let format: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        assert_eq!(format, 2);
+        assert_eq!(format, 3);
     }
+}
+
+#[test]
+fn people_and_tokens_of_format_2_come_over() {
+    let source = Fixture::sqlite();
+    append(&source.store, 0..300);
+    let dir = tempfile::tempdir().unwrap();
+    write_format_1(dir.path(), &source);
+    let old = rusqlite::Connection::open(dir.path().join("annals.db")).unwrap();
+    old.execute_batch(include_str!("../../src/schema/sqlite-1-to-2.sql")).unwrap();
+    old.execute_batch(
+        "INSERT INTO person VALUES ('1', 'Anna', 'anna', '', '', 'site-manager', '$x', 10000000);
+         INSERT INTO session VALUES (x'00', '1', 0, 9000000000000000000);
+         INSERT INTO token VALUES ('t', unhex(replace(hex(zeroblob(32)), '00', '01')), 'read', 'old', '1', 5, NULL);",
+    )
+    .unwrap();
+    old.pragma_update(None, "user_version", 2).unwrap();
+    drop(old);
+    let location = DatabaseLocation::Directory(dir.path().to_owned());
+    let error = Store::open_as_is(&location).unwrap_err();
+    assert!(matches!(error, StoreError::TooOld { found: 2, needed: 3 }), "{error}");
+    let store = Store::open(&location).unwrap();
+    assert_eq!(check(&store).unwrap(), source.store.head().unwrap());
+    crate::people::has_what_format_2_had(&store);
 }
 
 #[test]
@@ -134,7 +158,7 @@ fn a_log_of_format_1_opened_as_it_is_stays_as_it_is() {
     let location = DatabaseLocation::Directory(dir.path().to_owned());
     let before = std::fs::read(dir.path().join("annals.db")).unwrap();
     let error = Store::open_as_is(&location).unwrap_err();
-    assert!(matches!(error, StoreError::TooOld { found: 1, needed: 2 }), "{error}");
+    assert!(matches!(error, StoreError::TooOld { found: 1, needed: 3 }), "{error}");
     assert!(error.to_string().contains("`annals serve`"), "{error}");
     assert_eq!(std::fs::read(dir.path().join("annals.db")).unwrap(), before);
     Store::open(&location).unwrap();
@@ -150,7 +174,14 @@ fn a_migrated_file_has_the_schema_of_a_new_one() {
     let schema = |dir: &Path| -> Vec<(String, String, String)> {
         let database = rusqlite::Connection::open(dir.join("annals.db")).unwrap();
         let sql = "SELECT t.name, c.name, c.type || c.\"notnull\" || coalesce(c.dflt_value, '') || c.pk
-                   FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid";
+                   FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'
+                   UNION ALL
+                   SELECT t.name, i.name, i.\"unique\" || (SELECT group_concat(name) FROM pragma_index_info(i.name))
+                   FROM sqlite_schema t, pragma_index_list(t.name) i WHERE t.type = 'table'
+                   UNION ALL
+                   SELECT t.name, f.\"from\", f.\"table\" || f.\"to\" || f.on_delete
+                   FROM sqlite_schema t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'
+                   ORDER BY 1, 2, 3";
         let mut select = database.prepare(sql).unwrap();
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
         rows.collect::<Result<_, _>>().unwrap()

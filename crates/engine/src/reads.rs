@@ -1,0 +1,76 @@
+//! Reads of the log, recorded in the log: who looked for what.
+
+use std::time::Duration;
+
+use annals_query::{Filter, Key, Term};
+use moka::sync::Cache;
+use serde_json::json;
+use tracing::error;
+
+use crate::Engine;
+use crate::ingest::PartialBatch;
+use crate::own_event::OwnEvent;
+use crate::principal::Principal;
+
+/// The type of recorded reads.
+const AUDIT_LOG: &str = "audit_log";
+/// How long a repeated read of the same person is not recorded again.
+const SPAN: Duration = Duration::from_secs(60);
+/// Readers and queries remembered; beyond it some reads are recorded twice in a minute.
+const REMEMBERED_MAX: u64 = 10_000;
+/// What stands for an empty query: an event needs a target.
+const EVERYTHING: &str = "everything";
+/// Characters of a query that its event shows.
+const TARGET_CHARACTERS_MAX: usize = 200;
+
+/// Who read what within the last minute.
+#[derive(Debug)]
+pub(crate) struct RecentReads(Cache<(String, String), ()>);
+
+impl RecentReads {
+    pub(crate) fn new() -> RecentReads {
+        RecentReads(Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(SPAN).build())
+    }
+
+    fn is_new(&self, reader: &str, query: &str) -> bool {
+        let key = (reader.to_owned(), query.to_owned());
+        self.0.entry(key).or_insert(()).is_fresh()
+    }
+}
+
+/// Leaves recorded reads out of a search that does not name them: a page that is looked at often would else fill with itself.
+/// Says too whether it names them.
+pub(crate) fn without_reads(filter: Filter) -> (Filter, bool) {
+    if filter.has_exact_value(Key::ResourceType, AUDIT_LOG) {
+        return (filter, true);
+    }
+    let reads = Filter::from(Term::exact(Key::ResourceType, AUDIT_LOG));
+    (filter.and(reads.negate()), false)
+}
+
+impl Engine {
+    /// Records that someone read the log, at most once a person, query and minute. The answer does not wait for it. Whoever
+    /// works on the data directory itself can read its files anyway, and is not recorded.
+    pub(crate) fn record_read(&self, principal: &Principal, query: &str, count: u64) {
+        let reader = match (principal.person(), principal.token()) {
+            (Some(person), _) => &person.id.0,
+            (None, Some(token)) => &token.id.0,
+            (None, None) => return,
+        };
+        let query = query.trim();
+        if !self.recent_reads.is_new(reader, query) {
+            return;
+        }
+        let target: String = match query {
+            "" => EVERYTHING.to_owned(),
+            query => query.chars().take(TARGET_CHARACTERS_MAX).collect(),
+        };
+        let after = json!({"query": query, "event_count": count});
+        let event = OwnEvent::new("read", AUDIT_LOG, &target).after(after);
+        let text = event.into_json(principal);
+        // The appending thread goes on with it by itself.
+        if let Err(cause) = self.append_texts(&Principal::system(), &[&text], PartialBatch::Refuse) {
+            error!(error = %cause, "a read of the log could not be recorded");
+        }
+    }
+}
