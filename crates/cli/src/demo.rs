@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_engine::{
-    Engine, NewPerson, NewToken, Options, PartialBatch, Principal, Role, SealPolicy, TokenKind,
+    Engine, NewOrganization, NewPerson, NewToken, Options, OrganizationRole, PartialBatch, Principal, Role,
+    SealPolicy, TokenKind,
 };
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
@@ -25,11 +26,14 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 /// Events of one append.
 const BATCH_EVENTS: usize = 1_000;
 /// The people who may log in: name, role, password, what they see.
-const PEOPLE: [(&str, Role, &str, &str); 3] = [
+const PEOPLE: [(&str, Role, &str, &str); 4] = [
     ("demo-auditor", Role::Auditor, "demo-auditor-2662", "reads the log"),
     ("demo-admin", Role::SiteManager, "demo-admin-2662", "reads the log and manages access"),
+    (ORGANIZATION_AUDITOR, Role::Member, "demo-org-auditor-2662", "reads the events of one organization"),
     ("demo-member", Role::Member, "demo-member-2662", "sees no log"),
 ];
+/// Who sees the first organization of the deployment only.
+const ORGANIZATION_AUDITOR: &str = "demo-org-auditor";
 
 /// Show a log with the events of a simulated deployment
 ///
@@ -82,7 +86,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     for batch in history.chunks(BATCH_EVENTS) {
         append(&engine, batch)?;
     }
-    let access = Access::create(&engine)?;
+    let access = Access::create(&engine, simulation.first_organization())?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -162,13 +166,16 @@ struct Access {
 }
 
 impl Access {
-    fn create(engine: &Engine) -> anyhow::Result<Access> {
+    fn create(engine: &Engine, organization: NewOrganization<'_>) -> anyhow::Result<Access> {
         let operator = Principal::operator();
         for (username, role, password, _) in PEOPLE {
             let email = format!("{username}@example.test");
             let person = NewPerson { username, email: &email, name: "", password, role };
             engine.add_person(&operator, &person)?;
         }
+        let organization = engine.create_organization(&operator, &organization)?;
+        let auditor = engine.person_named(&operator, ORGANIZATION_AUDITOR)?;
+        engine.add_member(&operator, &organization.id, &auditor.id, OrganizationRole::Auditor)?;
         let token = |kind, name, owner| -> anyhow::Result<String> {
             let token = engine.create_token(&operator, &NewToken { kind, name, owner, expires: None })?;
             Ok(token.reveal().to_owned())
@@ -188,7 +195,7 @@ impl Access {
         ))?;
         output::line(format_args!("  {url}/audit\n"))?;
         for (username, _, password, sight) in PEOPLE {
-            output::line(format_args!("  {username:<13} password {password:<18} {sight}"))?;
+            output::line(format_args!("  {username:<16} password {password:<22} {sight}"))?;
         }
         output::line(format_args!(
             "\nRead it by program:\n  curl -s -H 'Authorization: Bearer {read_token}' '{url}/api/v2/audit?q=outcome:denied&limit=3'"

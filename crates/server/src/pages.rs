@@ -8,6 +8,7 @@ mod client_name;
 mod detail;
 mod diff_view;
 pub(crate) mod event;
+pub(crate) mod forgotten;
 mod form;
 mod format;
 mod json_text;

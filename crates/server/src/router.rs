@@ -33,6 +33,8 @@ routes! {
     get "/readyz" api::health::show_readiness,
     get "/login" pages::login::show_login,
     post "/login" pages::login::log_in,
+    get "/login/forgotten" pages::forgotten::show_forgotten,
+    post "/login/forgotten" pages::forgotten::ask_for_password,
     get "/login/oidc" pages::oidc::begin,
     get "/login/oidc/callback" pages::oidc::end,
     get "/setup" pages::setup::show_setup,

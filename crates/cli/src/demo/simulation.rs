@@ -16,6 +16,7 @@ mod templates;
 mod timeline;
 mod workspaces;
 
+use annals_engine::NewOrganization;
 use annals_model::registry::Registry;
 use annals_model::time::Time;
 use serde_json::{Value, json};
@@ -253,6 +254,17 @@ impl Simulation {
             SimulatedEvent { time_us, line: event.to_string() }
         };
         events.into_iter().map(finish).collect()
+    }
+
+    /// An organization of the deployment, as Annals is told of it.
+    pub(super) fn first_organization(&self) -> NewOrganization<'_> {
+        let organization = &self.organizations[0];
+        NewOrganization {
+            id: Some(&organization.id),
+            name: organization.name,
+            display_name: organization.display_name,
+            ..NewOrganization::default()
+        }
     }
 
     /// How much is going on, all organizations together.

@@ -11,6 +11,7 @@ mod commands;
 mod crash;
 mod foreign;
 mod import;
+mod matrix;
 mod people;
 mod replicas;
 mod same_answer;

@@ -315,11 +315,8 @@ impl Engine {
                 }
                 Ok(None) => return Err(OidcLoginError::Refused),
                 // Better a manager too many than a site that nobody manages.
-                Err(StoreError::LastManager { username }) => {
-                    warn!(
-                        username,
-                        "the provider's claims would take away the last site manager; the role stays"
-                    );
+                Err(StoreError::LastManager { .. }) => {
+                    warn!("the provider's claims would take away the last site manager; the role stays");
                 }
                 Err(error) => return Err(error.into()),
             }

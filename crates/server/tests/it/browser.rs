@@ -1,118 +1,10 @@
 //! A real browser, and what it complains about.
 
-use std::time::{Duration, Instant};
-
 use annals_engine::{NewPerson, Principal, Role};
-use annals_testparts::Browser;
-use thirtyfour::common::capabilities::desiredcapabilities::CapabilitiesHelper as _;
-use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
 
 use crate::support::TestServer;
 use crate::tls::Pair;
-
-/// How long a page may take on a busy machine.
-const PAGE_MAX: Duration = Duration::from_secs(60);
-
-/// A window of a browser with nothing in it.
-pub(crate) struct Window {
-    driver: WebDriver,
-    /// Ends the browser, if the test did not.
-    _browser: Browser,
-}
-
-impl Window {
-    pub(crate) async fn open() -> Window {
-        let browser = tokio::task::block_in_place(Browser::start);
-        let mut chrome = DesiredCapabilities::chrome();
-        for argument in browser.arguments() {
-            chrome.add_arg(&argument).unwrap();
-        }
-        // The certificates of these tests are signed by nobody.
-        chrome.accept_insecure_certs(true).unwrap();
-        chrome.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
-        chrome.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
-        let driver = WebDriver::new(browser.url(), chrome).await.unwrap();
-        Window { driver, _browser: browser }
-    }
-
-    pub(crate) async fn go(&self, url: &str) {
-        self.driver.goto(url).await.unwrap();
-    }
-
-    pub(crate) async fn url(&self) -> String {
-        self.driver.current_url().await.unwrap().to_string()
-    }
-
-    pub(crate) async fn type_into(&self, css: &str, text: &str) {
-        self.driver.find(By::Css(css)).await.unwrap().send_keys(text).await.unwrap();
-    }
-
-    /// Clicks, and waits until the page that it leads to holds a text.
-    pub(crate) async fn click(&self, css: &str, expect: &str) {
-        self.driver.find(By::Css(css)).await.unwrap().click().await.unwrap();
-        self.wait_for(expect).await;
-    }
-
-    /// Waits until the page holds a text. Between two pages there may be none.
-    pub(crate) async fn wait_for(&self, expect: &str) {
-        let begun = Instant::now();
-        loop {
-            let text = match self.driver.find(By::Css("body")).await {
-                Ok(body) => body.text().await.unwrap_or_default(),
-                Err(_) => String::new(),
-            };
-            if text.contains(expect) {
-                return;
-            }
-            let url = self.url().await;
-            assert!(begun.elapsed() < PAGE_MAX, "no `{expect}` at {url}:\n{text}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// What the browser complained about since the last call. A refused log-in is no complaint of a page.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
-        let log = self.driver.browser_log().await.unwrap();
-        let severe = log.into_iter().filter(|entry| entry.level != "INFO" && entry.level != "DEBUG");
-        severe.map(|entry| entry.message).filter(|message| !message.contains("status of 401")).collect()
-    }
-
-    /// The addresses that the browser asked for since the last call and that begin with a text.
-    pub(crate) async fn asked(&self, begin: &str) -> Vec<String> {
-        let mut asked = Vec::new();
-        for entry in self.driver.get_log("performance").await.unwrap() {
-            let message: serde_json::Value = serde_json::from_str(&entry.message).unwrap();
-            if message["message"]["method"] == "Network.requestWillBeSent" {
-                let url = message["message"]["params"]["request"]["url"].as_str().unwrap_or_default();
-                if url.starts_with(begin) {
-                    asked.push(url.to_owned());
-                }
-            }
-        }
-        asked
-    }
-
-    pub(crate) async fn run(&self, script: &str) -> serde_json::Value {
-        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
-    }
-
-    /// Name, and whether scripts may not read it, whether it is for HTTPS only, of each cookie.
-    pub(crate) async fn cookies(&self) -> Vec<(String, bool, bool)> {
-        let cookies = self.driver.get_all_cookies().await.unwrap();
-        cookies
-            .into_iter()
-            .map(|cookie| (cookie.name, cookie.http_only.unwrap_or(false), cookie.secure.unwrap_or(false)))
-            .collect()
-    }
-
-    pub(crate) async fn forget_cookies(&self) {
-        self.driver.delete_all_cookies().await.unwrap();
-    }
-
-    pub(crate) async fn close(self) {
-        self.driver.quit().await.unwrap();
-    }
-}
+use crate::webdriver::Window;
 
 /// Logs in, looks at pages and logs out.
 async fn walk(server: &TestServer) -> Window {
@@ -178,7 +70,6 @@ async fn a_browser_logs_in_over_plain_http_without_a_complaint() {
     assert_eq!(window.run("return document.cookie").await, "");
 
     log_out(&server, &window).await;
-    window.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,5 +81,4 @@ async fn a_browser_keeps_a_host_cookie_over_https() {
     let no_complaint: [String; 0] = [];
     assert_eq!(window.complaints().await, no_complaint);
     log_out(&server, &window).await;
-    window.close().await;
 }

@@ -17,6 +17,7 @@ mod oidc;
 mod pages;
 mod support;
 mod tls;
+mod webdriver;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -340,3 +340,20 @@ async fn without_a_license_events_are_refused_and_stay_readable() {
     assert_eq!(server.post_events(template_event("later", "")).await.status(), 403);
     assert_eq!(server.count("resource_type:template").await, 1, "what was recorded stays readable");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_for_a_password_is_recorded_and_tells_nothing() {
+    let server = TestServer::start().await;
+    drop(Browser::manager(&server).await);
+    let ask = async |username: &str| {
+        let request = server.http.post(format!("{}/login/forgotten", server.url)).header(CONTENT_TYPE, FORM);
+        let response = request.body(form(&[("username", username)])).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let (known, unknown) = (ask("demo-manager").await, ask("demo-nobody").await);
+    assert_eq!((known.0, &known), (200, &unknown));
+    let event = newest(&server, "action:request_password_reset").await;
+    assert_eq!((&event["resource_type"], &event["resource_target"]), (&json!("user"), &json!("demo-manager")));
+    ask("demo-manager").await;
+    assert_eq!(server.count("action:request_password_reset").await, 1, "once in a quarter of an hour");
+}

@@ -20,6 +20,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "/readyz", "ooooo ooooo"),
     ("get", "/login", "ooooo ooooo"),
     ("post", "/login", "ooooo ooooo"),
+    ("get", "/login/forgotten", "ooooo ooooo"),
+    ("post", "/login/forgotten", "ooooo ooooo"),
     ("get", "/login/oidc", "ooooo ooooo"),
     ("get", "/login/oidc/callback", "ooooo ooooo"),
     ("get", "/setup", "ooooo ooooo"),

@@ -8,8 +8,8 @@ use annals_testparts::{OidcProvider, free_port};
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Response, Url};
 
-use crate::browser::Window;
 use crate::support::TestServer;
+use crate::webdriver::Window;
 
 const ADA: &str = r#"{"sub":"ada","email":"ada@example.com","email_verified":true,"preferred_username":"ada.l",
     "name":"Ada Lovelace","groups":["audit-team"],"roles":[]}"#;
@@ -182,7 +182,6 @@ async fn a_browser_logs_in_by_the_provider_and_out_and_in_again() {
     let complaints = window.complaints().await;
     let of_ours: Vec<_> = complaints.iter().filter(|line| line.contains(&site.server.url)).collect();
     assert!(of_ours.is_empty(), "{of_ours:?}");
-    window.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +193,6 @@ async fn a_browser_of_someone_unknown_is_refused_when_nobody_may_register() {
     assert!(site.people().is_empty());
     assert_eq!(site.server.count("action:register outcome:denied").await, 1);
     assert!(!window.cookies().await.iter().any(|(name, ..)| name == "annals_session"));
-    window.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +226,6 @@ async fn a_browser_cannot_use_a_callback_twice_nor_one_of_another() {
     assert_eq!(site.refused().await, 4);
     assert!(!window.cookies().await.iter().any(|(name, ..)| name == "annals_session"));
     assert_eq!(site.people().len(), 1);
-    window.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,7 +239,6 @@ async fn new_keys_of_the_provider_are_found() {
     window.go(&format!("{}/login", site.server.url)).await;
     log_in_at_provider(&window, "ada", "ada.l").await;
     assert_eq!(site.refused().await, 0);
-    window.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,3 +199,101 @@ fn read_secret(file: &Path) -> anyhow::Result<String> {
     );
     Ok(secret.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        reach: ReachArgs,
+    }
+
+    fn flags(words: &[&str]) -> ReachArgs {
+        Line::try_parse_from([&["serve"], words].concat()).unwrap().reach
+    }
+
+    fn fault(words: &[&str], file: ReachFile) -> String {
+        format!("{:#}", config(&flags(words), file).unwrap_err())
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = || ReachFile {
+            tls_cert: Some("file.pem".into()),
+            tls_key: Some("key.pem".into()),
+            trusted_proxy: vec!["10.0.0.0/8".to_owned(), "192.0.2.7".to_owned()],
+            access_url: Some("https://file.example".to_owned()),
+            ..ReachFile::default()
+        };
+        let of_file = config(&flags(&[]), file()).unwrap();
+        assert_eq!(of_file.tls.unwrap().certificate, Path::new("file.pem"));
+        assert_eq!(of_file.trusted_proxies.len(), 2);
+        assert_eq!(of_file.access_url.unwrap().as_str(), "https://file.example");
+        let words = [
+            "--tls-cert=flag.pem",
+            "--trusted-proxy=172.16.0.0/12",
+            "--access-url=https://flag.example",
+            "--listen=127.0.0.1:1",
+        ];
+        let of_flags = config(&flags(&words), file()).unwrap();
+        assert_eq!(of_flags.tls.unwrap().certificate, Path::new("flag.pem"));
+        assert_eq!(of_flags.trusted_proxies, ["172.16.0.0/12".parse().unwrap()]);
+        assert_eq!(of_flags.access_url.unwrap().as_str(), "https://flag.example");
+        assert_eq!(of_flags.listen.port(), 1);
+    }
+
+    #[test]
+    fn halves_and_contradictions_are_named() {
+        let none = ReachFile::default;
+        assert!(fault(&["--tls-cert=c"], none()).contains("--tls-cert needs --tls-key"));
+        assert!(fault(&["--tls-key=k"], none()).contains("--tls-key needs --tls-cert"));
+        let both = ["--tls-cert=c", "--tls-key=k", "--behind-tls-proxy"];
+        assert!(fault(&both, none()).contains("two ends of TLS"));
+        assert!(fault(&["--oidc-issuer=https://id.example"], none()).contains("needs --oidc-client-id"));
+        let proxies = ReachFile { trusted_proxy: vec!["here".to_owned()], ..ReachFile::default() };
+        assert!(fault(&[], proxies).contains("`here` is no network"));
+    }
+
+    #[test]
+    fn the_section_of_the_file_becomes_options() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        std::fs::write(&secret, "hush\n").unwrap();
+        let section = format!(
+            r#"
+            issuer = "https://login.example"
+            client_id = "annals"
+            client_secret_file = {:?}
+            allow_register = true
+            groups_claim = "teams"
+            role_map = {{ admins = "site-manager" }}
+            organization_map.red = {{ organization = "red", role = "organization-auditor" }}
+            organization_map.blue = {{ organization = "blue" }}
+            "#,
+            secret
+        );
+        let file =
+            |section: &str| ReachFile { oidc: toml::from_str(section).unwrap(), ..ReachFile::default() };
+        let oidc = config(&flags(&["--oidc-name=Example"]), file(&section)).unwrap().oidc;
+        assert_eq!(oidc.issuer.unwrap().as_str(), "https://login.example");
+        assert_eq!((oidc.client_id.as_str(), oidc.client_secret.as_deref()), ("annals", Some("hush")));
+        assert_eq!((oidc.name.as_str(), oidc.groups_claim.as_str()), ("Example", "teams"));
+        assert!(oidc.policy.allow_register);
+        assert_eq!(oidc.policy.role_map["admins"], Role::SiteManager);
+        assert_eq!(oidc.policy.organization_map["red"], ("red".to_owned(), OrganizationRole::Auditor));
+        assert_eq!(oidc.policy.organization_map["blue"], ("blue".to_owned(), OrganizationRole::Member));
+
+        let wrong = section.replace("site-manager", "boss");
+        assert!(fault(&[], file(&wrong)).contains("`boss` in [oidc.role_map] is no role: site-manager"));
+        std::fs::write(&secret, "\n").unwrap();
+        assert!(fault(&[], file(&section)).contains("is empty; expected the secret"));
+        assert!(
+            toml::from_str::<OidcFile>("client_secret = 'x'").is_err(),
+            "secrets stand in files of their own"
+        );
+    }
+}

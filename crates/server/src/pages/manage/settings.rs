@@ -42,6 +42,9 @@ const CHAPTERS: [(&str, &str, &[&str]); 6] = [
     ),
 ];
 
+/// The color of a banner without a color of its own, as in `annals.css`.
+const ACCENT: &str = "#1c54c4";
+
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct SettingsPage {
@@ -100,13 +103,16 @@ async fn page(
     let settings = ask(app, |engine| engine.settings()).await?;
     let field = |setting: &Setting| {
         let stored = settings.get(setting.name);
-        let is_secret = setting.kind == SettingKind::Secret;
         let value = sent.get(setting.name).map_or(stored, String::as_str);
         Field {
             name: setting.name,
             label: setting.label,
             kind: setting.kind,
-            value: if is_secret { String::new() } else { value.to_owned() },
+            value: match (setting.kind, value) {
+                (SettingKind::Secret, _) => String::new(),
+                (SettingKind::Color, "") => ACCENT.to_owned(),
+                (_, value) => value.to_owned(),
+            },
             is_set: !stored.is_empty(),
         }
     };
@@ -140,7 +146,9 @@ pub(crate) async fn change_settings(
         if setting.kind == SettingKind::Secret && value.is_empty() && !removes_secret {
             continue;
         }
-        values.push((setting.name.to_owned(), value));
+        // A browser always sends a color. One that nobody chose is the one that the page shows then.
+        let is_unchosen = setting.kind == SettingKind::Color && value.eq_ignore_ascii_case(ACCENT);
+        values.push((setting.name.to_owned(), if is_unchosen { String::new() } else { value }));
     }
     let caller = principal.clone();
     let result = blocking(&app, move |engine| {
