@@ -23,6 +23,7 @@ mod location;
 mod log;
 mod merge;
 mod metrics;
+mod overview;
 mod own_event;
 mod password;
 mod placement;
@@ -54,6 +55,7 @@ pub use license::{
 };
 pub use location::Location;
 pub use metrics::MetricsFormat;
+pub use overview::{OutcomeBucket, Overview};
 pub use own_event::OwnEvent;
 pub use principal::{Principal, Sight};
 pub use registration::{Registered, RegistrationError};

@@ -136,10 +136,10 @@ pub struct Histogram {
 }
 
 /// A query joined to what its asker may see.
-struct Readable {
-    filter: Filter,
-    notes: Vec<String>,
-    shows_reads: bool,
+pub(crate) struct Readable {
+    pub(crate) filter: Filter,
+    pub(crate) notes: Vec<String>,
+    pub(crate) shows_reads: bool,
 }
 
 impl Engine {
@@ -280,7 +280,11 @@ impl Engine {
     }
 
     /// The filter of a query text, joined to what the caller may see.
-    fn readable_filter(&self, principal: &Principal, query: &str) -> Result<Readable, SearchError> {
+    pub(crate) fn readable_filter(
+        &self,
+        principal: &Principal,
+        query: &str,
+    ) -> Result<Readable, SearchError> {
         principal.may_read()?;
         self.registry.refresh(&self.store)?;
         let query = self.check_query(principal, query).map_err(SearchError::Query)?;

@@ -15,6 +15,7 @@ mod json_text;
 pub(crate) mod login;
 pub(crate) mod manage;
 pub(crate) mod oidc;
+mod overview;
 mod page_error;
 pub(crate) mod query_help;
 mod query_text;

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use jiff::civil::Date;
 
+use super::overview::{self, FACET_KEYS, FACET_VALUES, Facet, Histogram};
 use super::page_error::PageError;
 use super::query_text::{self, Token};
 use super::row::{Piece, Row};
@@ -68,6 +69,8 @@ struct Found {
     previous_href: Option<String>,
     next_href: Option<String>,
     is_beyond_end: bool,
+    histogram: Option<Histogram>,
+    facets: Vec<Facet>,
     /// Nobody has sent an event yet: where to send the first one to.
     first_run: Option<String>,
     leaves_out_reads: bool,
@@ -143,6 +146,9 @@ pub(crate) async fn show_audit(
         found.duration_text =
             if duration_ms < 1.0 { "under 1 ms".to_owned() } else { format!("{duration_ms:.0} ms") };
         found.first_run = is_first_run.then_some(server);
+        let overview = engine.overview(&principal, &searched, &FACET_KEYS, FACET_VALUES)?;
+        found.histogram = overview::histogram(&overview, &searched);
+        found.facets = overview::facets(&overview, &searched);
         Ok(found)
     })
     .await?;
@@ -236,6 +242,8 @@ impl Found {
             previous_href: (page > 1).then(|| search_href(query, (page - 1).min(page_count))),
             next_href: (page < page_count).then(|| search_href(query, page + 1)),
             is_beyond_end,
+            histogram: None,
+            facets: Vec::new(),
             first_run: None,
             leaves_out_reads: false,
         }

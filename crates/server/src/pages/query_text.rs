@@ -196,6 +196,19 @@ pub(super) fn with(text: &str, key: &str, value: Option<&str>) -> String {
     }
 }
 
+/// The query without the events that have a value. If it asked for that value, it does so no more.
+pub(super) fn excluding(text: &str, key: &str, value: &str) -> String {
+    let asks_for_it = chosen(text, key).is_some_and(|chosen| chosen.eq_ignore_ascii_case(value));
+    let text = if asks_for_it { with(text, key, None) } else { text.trim().to_owned() };
+    let excluded = format!("-{}", term(key, value));
+    if text.is_empty() {
+        return excluded;
+    }
+    let all = words(&text);
+    let has_or = all.iter().any(|word| word.kind == Kind::Syntax && &text[word.span.clone()] == "OR");
+    if has_or { format!("({}) {excluded}", closed(&text)) } else { format!("{} {excluded}", closed(&text)) }
+}
+
 /// Takes a word out, with an AND beside it and one space.
 fn cut(text: &mut String, words: &[Word], at: usize) {
     let is_and = |at: usize| {

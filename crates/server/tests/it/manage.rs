@@ -353,7 +353,10 @@ async fn asking_for_a_password_is_recorded_and_tells_nothing() {
     let (known, unknown) = (ask("demo-manager").await, ask("demo-nobody").await);
     assert_eq!((known.0, &known), (200, &unknown));
     let event = newest(&server, "action:request_password_reset").await;
-    assert_eq!((&event["resource_type"], &event["resource_target"]), (&json!("user"), &json!("demo-manager")));
+    assert_eq!(
+        (&event["resource_type"], &event["resource_target"]),
+        (&json!("user"), &json!("demo-manager"))
+    );
     ask("demo-manager").await;
     assert_eq!(server.count("action:request_password_reset").await, 1, "once in a quarter of an hour");
 }
