@@ -103,10 +103,31 @@ impl Engine {
         Err(missing(seq).into())
     }
 
-    fn added(&self, registry: &Registry, event: &StoredEvent<'_>, seq: u64) -> Result<Added, EngineError> {
+    pub(crate) fn added(
+        &self,
+        registry: &Registry,
+        event: &StoredEvent<'_>,
+        seq: u64,
+    ) -> Result<Added, EngineError> {
+        let is_deleted = self.is_deleted(registry, event, seq, &|kind, id| self.deleted_at(kind, id))?;
+        Ok(self.added_to(registry, event, seq, is_deleted))
+    }
+
+    /// When a resource was deleted last, time and seq.
+    pub(crate) fn deleted_at(&self, kind: &str, id: &str) -> Result<Option<(i64, u64)>, EngineError> {
+        Ok(self.store.deleted_at(kind, id)?)
+    }
+
+    /// What a reader is shown beside the stored event.
+    pub(crate) fn added_to(
+        &self,
+        registry: &Registry,
+        event: &StoredEvent<'_>,
+        seq: u64,
+        is_deleted: bool,
+    ) -> Added {
         let body = &event.body;
         let (kind, resource_id) = (body.resource_type.as_str(), body.resource_id.as_str());
-        let is_deleted = self.is_deleted(registry, event, seq)?;
         let changed: Vec<(&str, Option<&RawValue>)> = event
             .changes
             .iter()
@@ -135,16 +156,17 @@ impl Engine {
             }
             _ => String::new(),
         };
-        Ok(Added { seq, description, resource_link, is_deleted })
+        Added { seq, description, resource_link, is_deleted }
     }
 
     /// A later successful delete is in the log: of the resource itself, or of the one it goes with, as a build goes with
     /// its workspace.
-    fn is_deleted(
+    pub(crate) fn is_deleted(
         &self,
         registry: &Registry,
         event: &StoredEvent<'_>,
         seq: u64,
+        deleted_at: &dyn Fn(&str, &str) -> Result<Option<(i64, u64)>, EngineError>,
     ) -> Result<bool, EngineError> {
         let kind = event.body.resource_type.as_str();
         let own = || Some((kind, event.body.resource_id.as_str().to_owned()));
@@ -156,7 +178,7 @@ impl Engine {
             Some(Deletion::Unknown) => None,
         };
         let Some((kind, id)) = watched.filter(|(_, id)| !id.is_empty()) else { return Ok(false) };
-        let deleted = self.store.deleted_at(kind, &annals_model::id::normalise(&id))?;
+        let deleted = deleted_at(kind, &annals_model::id::normalise(&id))?;
         Ok(deleted.is_some_and(|deleted| deleted >= (event.time.as_micros(), seq)))
     }
 }

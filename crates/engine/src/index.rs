@@ -342,6 +342,14 @@ impl Parts {
         self.sealed.get(at).filter(|part| part.first_seq() <= seq)
     }
 
+    /// The part of the tail that holds a seq.
+    pub(crate) fn tail_at(&self, seq: u64) -> Option<&RwLock<MemorySegment>> {
+        self.tail.iter().map(|part| &**part).find(|part| {
+            let part = read(part);
+            (part.first_seq()..part.next_seq()).contains(&seq)
+        })
+    }
+
     fn sealed_segments(&self) -> Vec<&dyn Segment> {
         self.sealed.iter().map(|part| part.segment()).collect()
     }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{EngineError, ForbiddenError};
 use crate::license::UnlicensedError;
-use crate::log::{AppendFailure, Placing, ReadyEvent};
+use crate::log::{AppendFailure, Placing, ReadyEvent, Urgency};
 use crate::principal::Principal;
 use crate::{Engine, random};
 
@@ -272,7 +272,10 @@ impl Engine {
         let CheckedBatch { events, indexes, warnings, faults, .. } = batch;
         let receiver = match events.is_empty() {
             true => None,
-            false => Some(self.log.submit(events, partial == PartialBatch::Refuse)?),
+            false => {
+                let urgency = if principal.is_system() { Urgency::Own } else { Urgency::Producer };
+                Some(self.log.submit(events, partial == PartialBatch::Refuse, urgency)?)
+            }
         };
         Ok(Pending { receiver, indexes, partial, warnings, faults })
     }
@@ -333,7 +336,7 @@ impl CheckedBatch {
 pub(crate) const OWN_SOURCE: &str = "annals";
 
 fn is_own_source(event: &NewEvent<'_>) -> bool {
-    event.source.as_ref().is_some_and(|source| source.as_str() == OWN_SOURCE)
+    event.source.as_ref().is_some_and(|source| source.as_str().eq_ignore_ascii_case(OWN_SOURCE))
 }
 
 fn forged(index: usize) -> Fault {

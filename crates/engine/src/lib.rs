@@ -16,6 +16,8 @@ mod clock;
 mod document;
 mod error;
 mod events;
+mod export;
+mod follow;
 mod index;
 mod ingest;
 mod license;
@@ -32,11 +34,13 @@ mod random;
 mod reads;
 mod registration;
 mod repair;
+mod saved_searches;
 mod seal;
 mod sealed;
 mod search;
 mod settings;
 mod verify;
+mod walk;
 
 pub use access::{
     AccessError, Credential, GroupChange, LOGIN_WINDOW_SECONDS, LoginError, NewGroup, NewOidcPerson,
@@ -48,6 +52,8 @@ pub use bucket::{BUCKETS_MAX, Bucket, BucketError};
 pub use clock::Clock;
 pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
+pub use export::{CSV_COLUMNS, Export, ExportError, ExportFormat, ExportFormatError, ExportRequest};
+pub use follow::{Followed, NEWS_WAIT, News};
 pub use ingest::{Appended, IngestError, PartialBatch, Pending, PlacedEvent, SyntaxFault};
 pub use license::{
     AUDIT_LOG_FEATURE, KeyError, License, LicenseClaims, LicenseError, LicenseKey, LicenseState,
@@ -60,6 +66,10 @@ pub use own_event::OwnEvent;
 pub use principal::{Principal, Sight};
 pub use registration::{Registered, RegistrationError};
 pub use repair::{Repair, RepairReport, repair};
+pub use saved_searches::{
+    LISTED_SEARCHES_MAX, NewSavedSearch, SAVED_SEARCH_NAME_MAX, SAVED_SEARCHES_MAX, SavedSearchChange,
+    SavedSearchError,
+};
 pub use seal::SealPolicy;
 pub use search::{
     Cursor, CursorError, Histogram, HistogramRequest, SearchError, SearchRequest, SearchResults,
@@ -71,8 +81,8 @@ pub use annals_query::Key;
 pub use annals_segment::Facets;
 pub use annals_store::{
     DatabaseLocation, Group, GroupId, Head, LoginType, Membership, ObjectsLocation, Organization,
-    OrganizationId, OrganizationRole, Person, PersonId, PersonStatus, Role, Session, SessionId, StoreError,
-    Token, TokenId, TokenKind,
+    OrganizationId, OrganizationRole, Person, PersonId, PersonStatus, Role, SavedSearch, SavedSearchId,
+    Session, SessionId, StoreError, Token, TokenId, TokenKind,
 };
 
 use std::sync::atomic::AtomicBool;
@@ -146,10 +156,13 @@ impl Engine {
     fn with_store(store: Store, location: &Location, options: Options) -> Result<Engine, EngineError> {
         let store = Arc::new(store);
         let registry = SharedRegistry::new(options.allow_unknown);
-        match &options.registry_documents {
+        let is_other_policy = match &options.registry_documents {
             Some(documents) => registry.put_operator_documents(&store, documents, options.clock.now())?,
-            None => registry.refresh(&store)?,
-        }
+            None => {
+                registry.refresh(&store)?;
+                false
+            }
+        };
         let objects = Arc::new(Objects::open(&location.objects, &location.cache_dir())?);
         let metrics = Arc::new(Metrics::new());
         let index = Index::new(Sealed::new(Arc::clone(&objects)));
@@ -166,7 +179,7 @@ impl Engine {
         };
         let sealing = options.seal.in_background.then(|| SealingThread::start(sealer.clone())).transpose()?;
         let sealing = Mutex::new(sealing);
-        Ok(Engine {
+        let engine = Engine {
             store,
             objects,
             log,
@@ -176,7 +189,11 @@ impl Engine {
             metrics,
             recent_reads: RecentReads::new(),
             options,
-        })
+        };
+        if is_other_policy {
+            engine.record_policy();
+        }
+        Ok(engine)
     }
 
     /// Finishes what was accepted and stops appending and sealing. Dropping the engine does the same.

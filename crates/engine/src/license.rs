@@ -237,7 +237,7 @@ impl Engine {
             .iter()
             .filter_map(|stored| read(&stored.jwt, Some(key)).ok())
             .filter(|claims| claims.allows(AUDIT_LOG_FEATURE) && claims.has_begun(now))
-            .max_by_key(LicenseClaims::grace_ends);
+            .max_by_key(|claims| (now < claims.expires(), claims.grace_ends()));
         Ok(match newest {
             None => LicenseState::Missing,
             Some(claims) if now < claims.expires() => LicenseState::Valid(claims),
@@ -286,6 +286,12 @@ impl Engine {
         self.manage(principal, || license_event("create", "license"))?;
         let jwt = jwt.trim();
         let claims = read(jwt, key.or(self.options.require_license.as_ref()))?;
+        if claims.jti.is_empty()
+            || claims.jti.len() > 64
+            || claims.jti.chars().any(|letter| !letter.is_ascii_graphic())
+        {
+            return Err(LicenseError::Unreadable);
+        }
         let stored = StoredLicense { id: claims.jti.clone(), jwt: jwt.to_owned(), added: self.now() };
         if !self.store.add_license(&stored).map_err(EngineError::from)? {
             return Err(LicenseError::Known { id: stored.id });

@@ -16,7 +16,7 @@ use annals_model::prepare::Prepared;
 use annals_model::record::{Record, RecordError};
 use annals_store::{Append, Deletion, LogWriter, NewRecord, Store, StoreError};
 use annals_tlog::leaf_hash;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{debug, error};
 
 use crate::error::EngineError;
@@ -103,9 +103,20 @@ pub(crate) struct Log {
     metrics: Arc<Metrics>,
     /// Bytes of the records that wait for their commit.
     queued_bytes: Arc<AtomicUsize>,
+    /// Seq after the last event that this process committed, for those who wait for news.
+    committed: watch::Sender<u64>,
     /// Taken when the log stops; the appending thread ends when it has answered everything before.
     sender: Mutex<Option<SyncSender<Submission>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Whose events a batch holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A producer's, who sends them again when the queue is full.
+    Producer,
+    /// Those of Annals itself: nobody would send them again.
+    Own,
 }
 
 impl Log {
@@ -114,12 +125,14 @@ impl Log {
         index.refresh(&store)?;
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = sync_channel(QUEUE_BATCHES_MAX);
+        let committed = watch::Sender::new(0);
         let mut appender = Appender {
             writer: store.log_writer()?,
             store: Arc::clone(&store),
             index: Arc::clone(&index),
             metrics: Arc::clone(&metrics),
             queued_bytes: Arc::clone(&queued_bytes),
+            committed: committed.clone(),
             receiver,
         };
         let thread = std::thread::Builder::new()
@@ -131,6 +144,7 @@ impl Log {
             index,
             metrics,
             queued_bytes,
+            committed,
             sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
         })
@@ -141,16 +155,21 @@ impl Log {
         &self,
         events: Vec<ReadyEvent>,
         all_or_nothing: bool,
+        urgency: Urgency,
     ) -> Result<oneshot::Receiver<Result<Vec<Placing>, AppendFailure>>, AppendFailure> {
         let bytes = events.iter().map(|event| event.record.bytes.len()).sum();
         let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (reply, receiver) = oneshot::channel();
         let submission = Submission { events, bytes, all_or_nothing, reply };
-        let sent = if queued + bytes > QUEUE_BYTES_MAX && queued > 0 {
+        let sent = if urgency == Urgency::Producer && queued + bytes > QUEUE_BYTES_MAX && queued > 0 {
             Err(AppendFailure::Backpressure)
         } else {
             match &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
                 None => Err(AppendFailure::Stopping),
+                // What happened has happened: its event waits for its place in the queue.
+                Some(sender) if urgency == Urgency::Own => {
+                    sender.send(submission).map_err(|_| AppendFailure::Stopping)
+                }
                 Some(sender) => sender.try_send(submission).map_err(|error| match error {
                     TrySendError::Full(_) => AppendFailure::Backpressure,
                     TrySendError::Disconnected(_) => AppendFailure::Stopping,
@@ -177,6 +196,11 @@ impl Log {
     pub(crate) fn refresh_manifest(&self) -> Result<Parts, EngineError> {
         self.index.refresh_manifest(&self.store)?;
         Ok(self.index.parts())
+    }
+
+    /// Changes when this process commits.
+    pub(crate) fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
     }
 
     /// What the open log looks at.
@@ -224,6 +248,7 @@ struct Appender {
     index: Arc<Index>,
     metrics: Arc<Metrics>,
     queued_bytes: Arc<AtomicUsize>,
+    committed: watch::Sender<u64>,
     receiver: Receiver<Submission>,
 }
 
@@ -323,6 +348,7 @@ impl Appender {
             if let Err(cause) = self.index_committed(first_seq, &records) {
                 error!(error = %cause, "events were committed but could not be indexed");
             }
+            self.committed.send_replace(first_seq + records.len() as u64);
             return Ok(placings);
         }
         unreachable!("the loop ends by returning")

@@ -10,7 +10,7 @@ use crate::principal::Principal;
 use crate::search::{Readable, SearchError};
 
 /// Counts around a search, exact.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Overview {
     /// Length of the buckets; nothing if no event matches.
     pub bucket: Option<Bucket>,
@@ -73,6 +73,7 @@ impl Engine {
             match index.facets(&parts, &filter, *key, limit) {
                 Ok(found) => facets.push((*key, found)),
                 Err(SegmentError::TooManyValues { .. }) => {}
+                Err(SegmentError::NotCounted(key)) => return Err(SearchError::NotCounted(key)),
                 Err(error) => return Err(EngineError::from(error).into()),
             }
         }

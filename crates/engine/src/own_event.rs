@@ -83,6 +83,15 @@ impl OwnEvent {
         self
     }
 
+    /// The same event without what changed.
+    fn without_states(&self) -> OwnEvent {
+        let mut event = self.clone();
+        for name in ["before", "after"] {
+            event.members.remove(name);
+        }
+        event.additional("not_recorded", "what changed was too large for an event")
+    }
+
     pub(crate) fn into_json(mut self, principal: &Principal) -> String {
         let origin = principal.origin();
         if let Some(ip) = origin.ip {
@@ -90,6 +99,10 @@ impl OwnEvent {
         }
         if !origin.user_agent.is_empty() {
             self.set("user_agent", origin.short_user_agent());
+        }
+        if let Some(token) = principal.token() {
+            self.additional.insert("token_id".to_owned(), token.id.0.clone().into());
+            self.additional.insert("token_name".to_owned(), token.name.clone().into());
         }
         match (principal.person(), principal.token()) {
             (Some(person), _) => {
@@ -130,7 +143,14 @@ impl Engine {
         if events.is_empty() {
             return;
         }
-        let result = self.submit_own(principal, events).and_then(Pending::wait_blocking);
+        let bare: Vec<OwnEvent> = events.iter().map(OwnEvent::without_states).collect();
+        let result = match self.submit_own(principal, events).and_then(Pending::wait_blocking) {
+            // States that are too large for an event: that it happened is recorded all the same.
+            Err(IngestError::Faults { .. }) => {
+                self.submit_own(principal, bare).and_then(Pending::wait_blocking)
+            }
+            result => result,
+        };
         match result {
             Ok(appended) => {
                 debug_assert!(
@@ -149,6 +169,14 @@ impl Engine {
         if let Err(cause) = self.submit_own(principal, vec![event]) {
             error!(error = %cause, "an operation of annals could not be recorded");
         }
+    }
+
+    /// Records an operation before it happens, and waits until that is durable: without its event it does not happen.
+    ///
+    /// # Errors
+    /// [`IngestError`] if it cannot be recorded.
+    pub(crate) fn record_first(&self, principal: &Principal, event: OwnEvent) -> Result<(), IngestError> {
+        self.submit_own(principal, vec![event]).and_then(Pending::wait_blocking).map(drop)
     }
 
     fn submit_own(&self, principal: &Principal, events: Vec<OwnEvent>) -> Result<Pending, IngestError> {

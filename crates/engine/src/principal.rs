@@ -145,6 +145,11 @@ impl Principal {
         self.allow(self.sight != Sight::None, "read the log", READ_HINT)
     }
 
+    /// Says whether both see the same events.
+    pub fn has_sight_of(&self, other: &Principal) -> bool {
+        self.sight == other.sight
+    }
+
     /// The organizations whose events alone are in sight; none if every event is.
     pub fn organizations_in_sight(&self) -> Option<&BTreeSet<String>> {
         match &self.sight {

@@ -13,7 +13,9 @@ use crate::own_event::OwnEvent;
 use crate::principal::Principal;
 
 /// The type of recorded reads.
-const AUDIT_LOG: &str = "audit_log";
+pub(crate) const AUDIT_LOG: &str = "audit_log";
+/// The action of a recorded read.
+const READ: &str = "read";
 /// How long a repeated read of the same person is not recorded again.
 const SPAN: Duration = Duration::from_secs(60);
 /// Readers and queries remembered; beyond it some reads are recorded twice in a minute.
@@ -38,13 +40,22 @@ impl RecentReads {
     }
 }
 
+/// What an event about a query names as its target.
+pub(crate) fn target_of(query: &str) -> String {
+    match query.trim() {
+        "" => EVERYTHING.to_owned(),
+        query => query.chars().take(TARGET_CHARACTERS_MAX).collect(),
+    }
+}
+
 /// Leaves recorded reads out of a search that does not name them: a page that is looked at often would else fill with itself.
-/// Says too whether it names them.
+/// Exports stay: each takes events out of the log. Says too whether the filter names the type.
 pub(crate) fn without_reads(filter: Filter) -> (Filter, bool) {
     if filter.has_exact_value(Key::ResourceType, AUDIT_LOG) {
         return (filter, true);
     }
-    let reads = Filter::from(Term::exact(Key::ResourceType, AUDIT_LOG));
+    let reads =
+        Filter::from(Term::exact(Key::ResourceType, AUDIT_LOG)).and(Term::exact(Key::Action, READ).into());
     (filter.and(reads.negate()), false)
 }
 
@@ -52,21 +63,19 @@ impl Engine {
     /// Records that someone read the log, at most once a person, query and minute. The answer does not wait for it. Whoever
     /// works on the data directory itself can read its files anyway, and is not recorded.
     pub(crate) fn record_read(&self, principal: &Principal, query: &str, count: u64) {
-        let reader = match (principal.person(), principal.token()) {
-            (Some(person), _) => &person.id.0,
-            (None, Some(token)) => &token.id.0,
+        // What a token reads is not what its owner reads.
+        let reader = match (principal.token(), principal.person()) {
+            (Some(token), _) => &token.id.0,
+            (None, Some(person)) => &person.id.0,
             (None, None) => return,
         };
         let query = query.trim();
         if !self.recent_reads.is_new(reader, query) {
             return;
         }
-        let target: String = match query {
-            "" => EVERYTHING.to_owned(),
-            query => query.chars().take(TARGET_CHARACTERS_MAX).collect(),
-        };
+        let target = target_of(query);
         let after = json!({"query": query, "event_count": count});
-        let event = OwnEvent::new("read", AUDIT_LOG, &target).after(after);
+        let event = OwnEvent::new(READ, AUDIT_LOG, &target).after(after);
         let text = event.into_json(principal);
         // The appending thread goes on with it by itself.
         if let Err(cause) = self.append_texts(&Principal::system(), &[&text], PartialBatch::Refuse) {

@@ -126,18 +126,18 @@ impl SharedRegistry {
     }
 
     /// Stores the operator's documents if they differ from the last ones, so that every process of this log, a command
-    /// that works in place among them, applies the same policy.
+    /// that works in place among them, applies the same policy. Returns whether they differed.
     pub(crate) fn put_operator_documents(
         &self,
         store: &Store,
         documents: &[String],
         now: Time,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         for _ in 0..ATTEMPTS_MAX {
             self.refresh(store)?;
             let current = self.current();
             if current.documents.operator == documents {
-                return Ok(());
+                return Ok(false);
             }
             // What does not fit must not be stored: it would stop every process.
             Documents { applications: current.documents.applications.clone(), operator: documents.to_vec() }
@@ -150,7 +150,8 @@ impl SharedRegistry {
                 document: serde_json::to_string(documents).expect("a list of texts always serialises"),
             };
             if store.add_registry_document(&stored)? {
-                return self.refresh(store);
+                self.refresh(store)?;
+                return Ok(true);
             }
         }
         Err(too_many_attempts())
@@ -232,6 +233,14 @@ impl Engine {
             }
         }
         Err(too_many_attempts().into())
+    }
+
+    /// Records that the operator's documents are others than before.
+    pub(crate) fn record_policy(&self) {
+        let version = self.registry.current().version;
+        let event = OwnEvent::new("write", "registry", &format!("version {version}"))
+            .additional("changes", vec!["the documents of the operator".to_owned()]);
+        self.record_own(&Principal::operator(), event);
     }
 
     fn record_registration(&self, principal: &Principal, version: u32, extension: &Extension) {

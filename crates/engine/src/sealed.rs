@@ -29,6 +29,22 @@ pub(crate) struct SealedPart {
     segment: SealedSegment<Bytes>,
 }
 
+/// Bytes that are read at once where many pages side by side are wanted; from S3, as much as one request is worth.
+const RUN_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Pages that lie side by side, as they are stored.
+pub(crate) struct PageRun {
+    pages: Range<u32>,
+    starts: [u64; 3],
+    parts: Vec<Bytes>,
+}
+
+impl PageRun {
+    pub(crate) fn holds(&self, page: u32) -> bool {
+        self.pages.contains(&page)
+    }
+}
+
 /// Where the events of a segment are read from.
 #[derive(Debug, Clone)]
 enum File {
@@ -164,6 +180,46 @@ impl SealedPart {
             self.damaged(SegmentError::Unreadable { reason: "a range is missing".to_owned() })
         })?;
         self.segment.decode_page(page, &parts).map_err(|source| self.damaged(source))
+    }
+
+    /// Reads pages that lie side by side; fewer than asked for if they are large, at least one.
+    pub(crate) fn pages_from(&self, page: u32, page_count: u32) -> Result<PageRun, EngineError> {
+        let damaged = |source| self.damaged(source);
+        let ranges_of = |page| self.segment.page_ranges(page).map_err(damaged);
+        let first = ranges_of(page)?;
+        let (mut last, mut count) = (first.clone(), 1);
+        while count < page_count {
+            let next = ranges_of(page + count)?;
+            let bytes: u64 =
+                first.iter().zip(&next).map(|(first, next)| next.end.saturating_sub(first.start)).sum();
+            if bytes > RUN_BYTES_MAX {
+                break;
+            }
+            (last, count) = (next, count + 1);
+        }
+        let [bodies, envelopes, ids] = first.clone();
+        let [last_bodies, last_envelopes, last_ids] = last;
+        let whole =
+            [bodies.start..last_bodies.end, envelopes.start..last_envelopes.end, ids.start..last_ids.end];
+        let parts = self.file.read_ranges(&whole)?;
+        Ok(PageRun { pages: page..page + count, starts: whole.map(|range| range.start), parts })
+    }
+
+    /// Decodes a page of a run.
+    pub(crate) fn page_in(&self, run: &PageRun, page: u32) -> Result<EventPage, EngineError> {
+        let ranges = self.segment.page_ranges(page).map_err(|source| self.damaged(source))?;
+        let mut parts = [Bytes::new(), Bytes::new(), Bytes::new()];
+        for (part, ((whole, start), range)) in
+            parts.iter_mut().zip(run.parts.iter().zip(run.starts).zip(ranges))
+        {
+            *part = slice(whole, &(range.start.saturating_sub(start)..range.end.saturating_sub(start)));
+        }
+        self.segment.decode_page(page, &parts).map_err(|source| self.damaged(source))
+    }
+
+    /// The number of the page of a row.
+    pub(crate) fn page_number(&self, row: u32) -> u32 {
+        self.segment.place(row).page
     }
 
     /// The record of a row of a page.

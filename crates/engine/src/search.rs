@@ -100,6 +100,14 @@ pub enum SearchError {
         /// Most values that are held.
         max: usize,
     },
+    /// Asked to go on behind an event that the log does not have: it is another log, or was put back from a backup.
+    #[error("seq {after_seq} is not in this log, which has {size} events; was it put back from a backup?")]
+    BehindTheEnd {
+        /// The seq asked for.
+        after_seq: u64,
+        /// Events in the log.
+        size: u64,
+    },
     /// The log failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -245,6 +245,9 @@ impl Engine {
         principal: &Principal,
         values: &[(&str, &str)],
     ) -> Result<Vec<&'static str>, SettingError> {
+        // A refusal is recorded as the change would have been, without the values.
+        let named = values.iter().find_map(|(name, _)| Setting::from_name(name)).unwrap_or(&SETTINGS[0]);
+        self.manage(principal, || named.event("", ""))?;
         let mut checked = Vec::with_capacity(values.len());
         for (name, value) in values {
             let setting = Setting::from_name(name)
@@ -255,13 +258,20 @@ impl Engine {
             }
             checked.push((setting, value));
         }
-        // A refusal is recorded as the change would have been, without the values.
-        match checked.first() {
-            Some((setting, _)) => self.manage(principal, || setting.event("", ""))?,
-            None => principal.may_manage()?,
-        }
         let before = self.store.settings().map_err(EngineError::from)?;
         // A page sends all its fields: what stays as it is, is not written.
+        // The secret belongs to the provider that gave it: another address must not be sent it.
+        let changes = |name: &str| {
+            checked.iter().any(|(setting, value)| {
+                setting.name == name && before.get(name).map_or("", String::as_str) != *value
+            })
+        };
+        if changes("oidc_url")
+            && !checked.iter().any(|(setting, _)| setting.name == "oidc_client_secret")
+            && let Some(secret) = Setting::from_name("oidc_client_secret")
+        {
+            checked.push((secret, ""));
+        }
         checked.retain(|(setting, value)| before.get(setting.name).map_or("", String::as_str) != *value);
         if checked.is_empty() {
             return Ok(Vec::new());

@@ -262,6 +262,15 @@ impl<'a> Record<'a> {
         Ok(Record { id, kind, time, received, registry_version, nonce, body, openings })
     }
 
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        let values = self.openings.iter().map(|opening| match opening {
+            Opening::Present { value, .. } => value.len(),
+            Opening::Erased { .. } => 0,
+        });
+        self.body.len() + values.sum::<usize>()
+    }
+
     /// Returns the value of a personal group: nothing if the event has none or it was erased.
     pub fn opening(&self, group: Group) -> Option<&Opening<'a>> {
         self.openings.iter().find(|opening| opening.path() == group.path())

@@ -2,9 +2,11 @@
 
 pub(crate) mod counts;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod parameters;
 pub(crate) mod resources;
 pub(crate) mod search;
+pub(crate) mod stream;

@@ -14,13 +14,14 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset {
         name: "annals.css",
         content_type: "text/css; charset=utf-8",
         bytes: include_bytes!("../assets/annals.css"),
     },
     Asset { name: "annals.js", content_type: JAVASCRIPT, bytes: include_bytes!("../assets/annals.js") },
+    Asset { name: "page.js", content_type: JAVASCRIPT, bytes: include_bytes!("../assets/page.js") },
     Asset { name: "htmx.min.js", content_type: JAVASCRIPT, bytes: include_bytes!("../assets/htmx.min.js") },
     Asset {
         name: "favicon.svg",

@@ -37,18 +37,46 @@ pub(crate) struct Line {
 pub(crate) const HASHING_MAX: usize = 2;
 /// Facets and histograms counted at the same time.
 pub(crate) const COUNTING_MAX: usize = 4;
+/// Exports at the same time: each keeps a core busy.
+pub(crate) const EXPORTING_MAX: usize = 4;
+/// Streams at the same time.
+pub(crate) const STREAMS_MAX: usize = 64;
 /// How long a log-in waits for its turn; a person gives up soon after.
 const HASHING_WAIT: Duration = Duration::from_secs(5);
 
+#[derive(Clone)]
 enum Shown {
     Token(String),
     Session(String),
+}
+
+/// A caller of the API whose request lasts: what they showed is looked at again meanwhile.
+pub(crate) struct LastingCaller {
+    pub(crate) principal: Principal,
+    shown: Shown,
+}
+
+impl LastingCaller {
+    /// Says whether what was shown still lets in, with the same sight.
+    pub(crate) async fn is_still_let_in(&self, app: &App) -> Result<bool, ApiError> {
+        let now = authenticate(app, self.shown.clone()).await?;
+        Ok(now.is_some_and(|now| now.has_sight_of(&self.principal)))
+    }
 }
 
 impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller, ApiError> {
+        let caller = LastingCaller::from_request_parts(parts, app).await?;
+        Ok(Caller(caller.principal))
+    }
+}
+
+impl FromRequestParts<App> for LastingCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<LastingCaller, ApiError> {
         let shown = if parts.headers.contains_key(header::AUTHORIZATION) {
             token(&parts.headers).map(Shown::Token)
         } else {
@@ -57,8 +85,8 @@ impl FromRequestParts<App> for Caller {
                 .or_else(|| session(app, &parts.headers).map(Shown::Session))
         };
         let shown = shown.ok_or(ApiError::Unauthenticated)?;
-        let principal = authenticate(app, shown).await?.ok_or(ApiError::Unauthenticated)?;
-        Ok(Caller(principal.at(origin(app, parts))))
+        let principal = authenticate(app, shown.clone()).await?.ok_or(ApiError::Unauthenticated)?;
+        Ok(LastingCaller { principal: principal.at(origin(app, parts)), shown })
     }
 }
 
@@ -73,7 +101,10 @@ impl FromRequestParts<App> for PageCaller {
             None => None,
         };
         principal.map(|principal| PageCaller(principal.at(origin(app, parts)))).ok_or_else(|| {
-            let wanted = parts.uri.path_and_query().map_or("/audit", |path| path.as_str());
+            // The address of a form is no page to come back to.
+            let is_page = parts.method == axum::http::Method::GET;
+            let wanted =
+                parts.uri.path_and_query().filter(|_| is_page).map_or("/audit", |path| path.as_str());
             let next = percent_encoding::utf8_percent_encode(wanted, percent_encoding::NON_ALPHANUMERIC);
             Redirect::to(&format!("/login?next={next}")).into_response()
         })
@@ -108,6 +139,11 @@ fn is_private(config: &Config, peer: Option<IpAddr>, headers: &HeaderMap) -> boo
     let comes_from_proxy = || trusted.is_empty() || peer.is_some_and(|peer| is_trusted(peer, trusted));
     // A proxy on this machine that nobody declared hands on what came over an open line.
     let is_local = || peer.is_some_and(|ip| ip.to_canonical().is_loopback()) && !is_forwarded(headers);
+    // A proxy that says so itself hands on what came over an open line.
+    let says_http = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"http"));
+    let comes_from_proxy = || comes_from_proxy() && !says_http;
     config.tls.is_some() || (config.behind_tls_proxy && comes_from_proxy()) || is_local()
 }
 
@@ -134,9 +170,16 @@ pub(crate) async fn hashing<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&Engine) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let permit = tokio::time::timeout(HASHING_WAIT, app.hashing.acquire()).await;
-    let Ok(Ok(_permit)) = permit else { return Err(ApiError::TooManyLogins) };
-    blocking(app, work).await
+    let turn = std::sync::Arc::clone(&app.hashing).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(HASHING_WAIT, turn).await else {
+        return Err(ApiError::TooManyLogins);
+    };
+    // The turn lasts as long as the work, also when nobody waits for its answer any more.
+    blocking(app, move |engine| {
+        let _turn = turn;
+        work(engine)
+    })
+    .await
 }
 
 /// Runs a call that looks at every segment. Few run at once, and the others wait for their turn as long as their request may

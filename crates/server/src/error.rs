@@ -6,7 +6,8 @@
 use std::any::Any;
 
 use annals_engine::{
-    AccessError, CursorError, EngineError, ForbiddenError, IngestError, RegistrationError, SearchError,
+    AccessError, CursorError, EngineError, ExportError, ForbiddenError, IngestError, RegistrationError,
+    SearchError,
 };
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -53,8 +54,22 @@ pub(crate) enum ApiError {
     Json(#[from] serde_json::Error),
     #[error("too many log-ins at once; try again in a moment")]
     TooManyLogins,
+    #[error("too many exports at once; try again when one has ended")]
+    TooManyExports,
+    #[error("too many streams at once; try again when one has ended")]
+    TooManyStreams,
     #[error("the work on this request panicked")]
     Panicked,
+}
+
+impl From<ExportError> for ApiError {
+    fn from(error: ExportError) -> ApiError {
+        match error {
+            ExportError::Search(error) => ApiError::Search(error),
+            ExportError::Record(error) => ApiError::Ingest(error),
+            _ => ApiError::Panicked,
+        }
+    }
 }
 
 impl From<CursorError> for ApiError {
@@ -145,6 +160,12 @@ impl ApiError {
             ApiError::TooManyLogins => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many log-ins at once.")
             }
+            ApiError::TooManyExports => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many exports at once.")
+            }
+            ApiError::TooManyStreams => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many streams at once.")
+            }
             ApiError::Parameters(validations) => Outline {
                 validations: validations.clone(),
                 ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
@@ -155,6 +176,10 @@ impl ApiError {
             },
             ApiError::Search(SearchError::TooManyBuckets { .. }) => Outline {
                 validations: vec![Validation::new("bucket", self.to_string())],
+                ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
+            },
+            ApiError::Search(SearchError::BehindTheEnd { .. }) => Outline {
+                validations: vec![Validation::new("after_seq", self.to_string())],
                 ..outline(StatusCode::BAD_REQUEST, "parameters", "Query parameters have invalid values.")
             },
             ApiError::Search(SearchError::NotCounted(_) | SearchError::TooManyValues { .. }) => Outline {
@@ -258,6 +283,14 @@ impl ApiError {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE, String::new())
             }
             _ => outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL, String::new()),
+        }
+    }
+
+    /// The database or the object store does not answer now.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        match self {
+            ApiError::Engine(error) | ApiError::Search(SearchError::Engine(error)) => error.is_unavailable(),
+            _ => false,
         }
     }
 

@@ -18,6 +18,7 @@ mod middleware;
 mod oidc;
 mod pages;
 mod router;
+mod streamed;
 mod tls;
 
 use std::future::Future;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use annals_engine::{Engine, Settings};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
@@ -76,9 +77,15 @@ pub(crate) struct AppState {
     /// Asks the OIDC provider.
     pub(crate) oidc: oidc::Provider,
     /// Turns for hashing passwords.
-    pub(crate) hashing: Semaphore,
+    pub(crate) hashing: Arc<Semaphore>,
     /// Turns for facets and histograms, which look at every segment.
     pub(crate) counting: Arc<Semaphore>,
+    /// Turns for exports.
+    pub(crate) exporting: Arc<Semaphore>,
+    /// Places for streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Becomes true when the server stops: streams end by themselves then.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 pub(crate) type App = Arc<AppState>;
@@ -148,8 +155,11 @@ pub async fn bind(engine: Arc<Engine>, config: Config) -> Result<BoundServer, Se
         config,
         address,
         oidc: oidc::Provider::default(),
-        hashing: Semaphore::new(auth::HASHING_MAX),
+        hashing: Arc::new(Semaphore::new(auth::HASHING_MAX)),
         counting: Arc::new(Semaphore::new(auth::COUNTING_MAX)),
+        exporting: Arc::new(Semaphore::new(auth::EXPORTING_MAX)),
+        streams: Arc::new(Semaphore::new(auth::STREAMS_MAX)),
+        stopping: watch::Sender::new(false),
     });
     Ok(BoundServer { listener, tls, app })
 }
@@ -181,9 +191,11 @@ impl BoundServer {
             None => (None, None),
         };
         let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let app = Arc::clone(&self.app);
         let serve = connections::serve(self.listener, router::router(self.app), acceptor, async move {
             stop.await;
             info!("stopping: finishing requests in flight");
+            app.stopping.send_replace(true);
             // Nobody waits for it when the server has ended already.
             let _ = stopping.send(());
         });

@@ -5,6 +5,7 @@
 
 pub(crate) mod audit;
 mod client_name;
+pub(crate) mod complete;
 mod detail;
 mod diff_view;
 pub(crate) mod event;
@@ -20,6 +21,7 @@ mod page_error;
 pub(crate) mod query_help;
 mod query_text;
 mod row;
+pub(crate) mod searches;
 pub(crate) mod setup;
 mod shell;
 pub(crate) mod tracked;
@@ -46,6 +48,14 @@ const PLAIN_IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b',')
     .remove(b'/');
+
+/// What stands in one part of a path as it is.
+const PLAIN_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A text as one part of a path.
+fn path_part(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN_IN_PATH).to_string()
+}
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PLAIN_IN_QUERY).to_string()

@@ -7,12 +7,13 @@ use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::pages::manage::{account, groups, license, organizations, people, settings, tokens};
 use crate::{App, api, assets, error, middleware, pages};
 
-/// How long one request may take, its body included. A batch of 8 MiB needs a second on a slow line.
+/// How long one request may take, its body included, until its answer begins. A batch of 8 MiB needs a second on a slow line.
 const REQUEST_SECONDS: u64 = 30;
 
 /// Lists every route once: what is served, and what the test of who may call what goes through.
@@ -50,6 +51,8 @@ routes! {
     put "/api/v2/audit/resources" api::resources::register_resources,
     get "/api/v2/audit/histogram" api::counts::show_histogram,
     get "/api/v2/audit/facets" api::counts::show_facets,
+    get "/api/v2/audit/stream" api::stream::stream_events,
+    get "/api/v2/audit/export" api::export::export_events,
     get "/metrics" api::metrics::show_metrics,
     get "/api/v2/audit/{id}" api::search::show_event,
     get "/api/openapi.json" api::openapi::show_openapi,
@@ -59,8 +62,13 @@ routes! {
     post "/logout" pages::login::log_out,
     get "/audit" pages::audit::show_audit,
     get "/audit/events/{id}" pages::event::show_event,
+    get "/audit/complete" pages::complete::show_suggestions,
     get "/audit/tracked" pages::tracked::show_tracked,
     get "/audit/query-help" pages::query_help::show_query_help,
+    get "/searches" pages::searches::show_searches,
+    post "/searches" pages::searches::save_search,
+    post "/searches/{id}" pages::searches::change_search,
+    post "/searches/{id}/delete" pages::searches::delete_search,
     get "/account" account::show_account,
     post "/account/password" account::change_password,
     post "/account/sessions/{id}/end" account::end_session,
@@ -113,7 +121,15 @@ pub(crate) fn router(app: App) -> Router {
             StatusCode::REQUEST_TIMEOUT,
             Duration::from_secs(REQUEST_SECONDS),
         ))
-        .layer(CompressionLayer::new())
+        .layer(
+            CompressionLayer::new().compress_when(
+                // An export is written as fast as it is read; compressing takes three times as long as making it. Streams of events
+                // are left out by default, as each event must go at once.
+                DefaultPredicate::new()
+                    .and(NotForContentType::const_new(api::export::NDJSON))
+                    .and(NotForContentType::const_new("text/csv")),
+            ),
+        )
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(middleware::log_requests))
         .with_state(app)

@@ -114,6 +114,32 @@ impl TailRow {
         self.count
     }
 
+    /// Where each record begins, for [`TailRow::record_at`].
+    ///
+    /// # Errors
+    /// [`BatchError`] if a record cannot be read.
+    pub fn places(&self) -> Result<Vec<usize>, BatchError> {
+        let (mut places, mut at) = (Vec::with_capacity(self.count as usize), HEADER_BYTES);
+        let end = self.bytes.len() - CHECKSUM_BYTES;
+        for index in 0..self.count {
+            places.push(at);
+            let (_, after) = Record::decode(&self.bytes[at..end])
+                .map_err(|source| BatchError::Record { index, source })?;
+            at = end - after.len();
+        }
+        Ok(places)
+    }
+
+    /// Reads the record at one of the [`TailRow::places`].
+    ///
+    /// # Errors
+    /// [`BatchError`] if there is no record.
+    pub fn record_at(&self, place: usize) -> Result<Record<'_>, BatchError> {
+        let content = self.bytes.get(place..self.bytes.len() - CHECKSUM_BYTES);
+        let decoded = Record::decode(content.ok_or(BatchError::WrongLength)?);
+        Ok(decoded.map_err(|source| BatchError::Record { index: 0, source })?.0)
+    }
+
     /// Reads the records in order.
     pub fn records(&self) -> impl Iterator<Item = Result<(u64, Record<'_>), BatchError>> {
         let mut rest = &self.bytes[HEADER_BYTES..self.bytes.len() - CHECKSUM_BYTES];

@@ -67,7 +67,7 @@ pub enum StoreError {
         /// What does not fit.
         what: String,
     },
-    /// An organization or group of that name exists, or an organization of that id.
+    /// An organization, a group or a saved search of that name exists, or an organization of that id.
     #[error("{what} `{name}` exists already")]
     NameTaken {
         /// What has the name.

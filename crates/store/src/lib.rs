@@ -42,6 +42,7 @@ mod people;
 mod pool;
 mod postgres;
 mod registry_documents;
+mod saved_searches;
 mod seal;
 mod secrets;
 mod sessions;
@@ -69,6 +70,7 @@ pub use people::{
 };
 pub use postgres::{PostgresUrl, PostgresUrlError};
 pub use registry_documents::{DocumentAuthority, RegistryDocument};
+pub use saved_searches::{SavedSearch, SavedSearchId};
 pub use seal::SealLease;
 pub use sessions::{Session, SessionId};
 pub use store::Store;

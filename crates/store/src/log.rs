@@ -100,6 +100,38 @@ impl Store {
         })
     }
 
+    /// Hands on type, id, time and seq of every resource's last deletion, unless there are more than `max`; says whether all were
+    /// handed on. Where the connection was lost, some may be handed on twice.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the table cannot be read.
+    pub fn each_deletion(
+        &self,
+        max: usize,
+        mut each: impl FnMut(&[u8], &[u8], (i64, u64)),
+    ) -> Result<bool, StoreError> {
+        let limit = i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1);
+        self.read(|connection| {
+            let mut count = 0;
+            connection.query(
+                "SELECT resource_type, resource_id, time_us, seq FROM deleted LIMIT $1",
+                &[Value::Int(limit)],
+                |row| {
+                    count += 1;
+                    if count <= max {
+                        each(
+                            row.bytes_of_text(0)?,
+                            row.bytes_of_text(1)?,
+                            (row.int(2)?, row.unsigned(3, "deleted.seq")?),
+                        );
+                    }
+                    Ok(())
+                },
+            )?;
+            Ok(count <= max)
+        })
+    }
+
     /// As [`Store::read`], but a row that was handed out is not handed out again: then a lost connection is an error.
     fn read_rows<T>(
         &self,

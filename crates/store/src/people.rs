@@ -4,6 +4,7 @@ use annals_model::time::Time;
 
 use crate::connection::{Connection, Mode};
 use crate::error::StoreError;
+use crate::saved_searches::{self, SavedSearch};
 use crate::sessions::{self, Session, SessionId};
 use crate::store::Store;
 use crate::tokens::{self, Token};
@@ -172,6 +173,8 @@ pub struct DeletedPerson {
     pub person: Person,
     /// Their tokens that were in force.
     pub tokens: Vec<Token>,
+    /// Their saved searches that others saw.
+    pub shared_searches: Vec<SavedSearch>,
 }
 
 pub(crate) const COLUMNS: &str = "person.id, person.username, person.email, person.name, person.role, \
@@ -262,8 +265,11 @@ fn update_person(connection: &mut Connection, person: &Person) -> Result<(), Sto
 /// managers who demote each other at once, the second one sees what the first one did.
 fn lock_managers(connection: &mut Connection) -> Result<usize, StoreError> {
     let lock = connection.for_update();
-    let sql =
-        format!("SELECT id FROM person WHERE role = 'site-manager' AND status = 'active' ORDER BY id{lock}");
+    // Whoever was added for the provider and has never come cannot log in for sure, and is not counted on.
+    let sql = format!(
+        "SELECT id FROM person WHERE role = 'site-manager' AND status = 'active'
+         AND (login_type = 'password' OR subject IS NOT NULL) ORDER BY id{lock}"
+    );
     Ok(connection.query_all(&sql, &[], |row| row.text(0))?.len())
 }
 
@@ -414,7 +420,7 @@ impl Store {
         })
     }
 
-    /// Deletes a person with their sessions, memberships and tokens, in one transaction; none if there is no such person.
+    /// Deletes a person with their sessions, memberships, saved searches and tokens, in one transaction; none if there is no such person.
     ///
     /// # Errors
     /// [`StoreError::LastManager`] if no active site manager would be left.
@@ -427,11 +433,12 @@ impl Store {
                 return Err(StoreError::LastManager { username: person.username });
             }
             let tokens = tokens::tokens_of(&mut transaction, id)?;
+            let shared_searches = saved_searches::shared_of(&mut transaction, id)?;
             transaction.execute("DELETE FROM token WHERE owner_id = $1", &[Value::Text(&id.0)])?;
-            // Sessions and memberships go with the row.
+            // Sessions, memberships and saved searches go with the row.
             transaction.execute("DELETE FROM person WHERE id = $1", &[Value::Text(&id.0)])?;
             transaction.commit()?;
-            Ok(Some(DeletedPerson { person, tokens }))
+            Ok(Some(DeletedPerson { person, tokens, shared_searches }))
         })
     }
 }

@@ -70,13 +70,23 @@ pub(crate) fn end_all(
 }
 
 impl Store {
-    /// Keeps a session, and drops those that ended before it began.
+    /// Keeps a session, and drops those that ended before it began. Nothing is kept, and false returned, if the person is
+    /// suspended or has another password than the one that was shown: it may have changed while that one was hashed.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
-    pub fn add_session(&self, session: &Session) -> Result<(), StoreError> {
+    pub fn add_session(&self, session: &Session, password_hash: &str) -> Result<bool, StoreError> {
         self.write(|connection| {
             let mut transaction = connection.begin(Mode::Write)?;
+            let sql = format!(
+                "SELECT password_hash FROM person WHERE id = $1 AND status = 'active'{}",
+                transaction.for_update()
+            );
+            let values = [Value::Text(&session.person_id.0)];
+            let present = transaction.query_optional(&sql, &values, |row| row.text(0))?;
+            if present.as_deref() != Some(password_hash) {
+                return Ok(false);
+            }
             let created = Value::Int(session.created.as_micros());
             transaction.execute("DELETE FROM session WHERE expires_us <= $1", &[created])?;
             transaction.execute(
@@ -95,7 +105,8 @@ impl Store {
                     Value::Text(session.method.name()),
                 ],
             )?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(true)
         })
     }
 
@@ -158,10 +169,11 @@ impl Store {
         self.write(|connection| {
             let mut transaction = connection.begin(Mode::Write)?;
             let now = Value::Int(now.as_micros());
-            let id = Value::Text(&session.id.0);
-            transaction.execute("UPDATE session SET last_seen_us = $1 WHERE id = $2", &[now, id])?;
+            // The person first, as every change of a person does: else two transactions could wait for each other.
             let person = Value::Text(&session.person_id.0);
             transaction.execute("UPDATE person SET last_seen_us = $1 WHERE id = $2", &[now, person])?;
+            let id = Value::Text(&session.id.0);
+            transaction.execute("UPDATE session SET last_seen_us = $1 WHERE id = $2", &[now, id])?;
             transaction.commit()
         })
     }

@@ -110,6 +110,14 @@ impl Row<'_> {
         self.get(column)
     }
 
+    /// The bytes of a text that PostgreSQL keeps as bytes.
+    pub(crate) fn bytes_of_text(&self, column: usize) -> Result<&[u8], StoreError> {
+        match self {
+            Row::Postgres(row) => Ok(row.try_get(column)?),
+            Row::Sqlite(row) => Ok(row.get_ref(column)?.as_bytes().map_err(rusqlite::Error::from)?),
+        }
+    }
+
     /// A number that cannot be negative; `name` is what an error calls it.
     pub(crate) fn unsigned(&self, column: usize, name: &str) -> Result<u64, StoreError> {
         unsigned(self.int(column)?, name)

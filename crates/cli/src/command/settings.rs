@@ -25,7 +25,7 @@ enum SettingsCommand {
     List,
     /// Make settings, all or none; each that changes is recorded
     Set {
-        /// NAME=VALUE; an empty value takes the setting back
+        /// NAME=VALUE, or NAME=@FILE to read the value from a file; an empty value takes the setting back
         #[arg(required = true, value_name = "NAME=VALUE")]
         values: Vec<String>,
     },
@@ -52,10 +52,9 @@ pub(crate) fn run(args: &SettingsArgs, target: &TargetArgs, json: bool) -> anyho
             Ok(())
         }
         SettingsCommand::Set { values } => {
-            let pairs = values
-                .iter()
-                .map(|pair| pair.split_once('=').with_context(|| format!("`{pair}` is not NAME=VALUE")))
-                .collect::<anyhow::Result<Vec<_>>>()?;
+            let pairs = values.iter().map(|pair| read_pair(pair)).collect::<anyhow::Result<Vec<_>>>()?;
+            let pairs: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let engine = open_or_create_engine(&location, Options::default())?;
             let changed = engine.change_settings(&Principal::operator(), &pairs)?;
             if json {
@@ -67,4 +66,23 @@ pub(crate) fn run(args: &SettingsArgs, target: &TargetArgs, json: bool) -> anyho
             }
         }
     }
+}
+
+/// Splits NAME=VALUE. A secret comes from a file: arguments are seen by everyone on the machine.
+fn read_pair(pair: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = pair.split_once('=').with_context(|| format!("`{pair}` is not NAME=VALUE"))?;
+    let is_secret = Setting::from_name(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
+    let value = match value.strip_prefix('@') {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        None if is_secret && !value.is_empty() => {
+            anyhow::bail!(
+                "`{name}` is a secret, and arguments are seen by everyone on this machine: use {name}=@FILE"
+            )
+        }
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
 }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use annals_store::LoginFailures;
+use annals_store::{LoginFailures, Person};
 use sha2::{Digest, Sha256};
 
 use super::{Origin, seconds_earlier, seconds_later};
@@ -50,14 +50,13 @@ impl Engine {
             account: account_subject("account", login),
             address: address_subject("address", origin),
         };
-        if let Err(refused) = self.count(&attempt.account, ACCOUNT_FAILURES_MAX)? {
-            return Ok(Err(refused));
-        }
+        // The address first: once it is refused, names that nobody has cost a look each and are not written.
         if let Some(address) = &attempt.address
             && let Err(refused) = self.count(address, ADDRESS_FAILURES_MAX)?
         {
-            // It was not made, so it says nothing about the account.
-            self.store.take_back_login_failure(&attempt.account)?;
+            return Ok(Err(refused));
+        }
+        if let Err(refused) = self.count(&attempt.account, ACCOUNT_FAILURES_MAX)? {
             return Ok(Err(refused));
         }
         Ok(Ok(attempt))
@@ -69,6 +68,14 @@ impl Engine {
         self.store.clear_login_failures(&attempt.account)?;
         if let Some(address) = &attempt.address {
             self.store.take_back_login_failure(address)?;
+        }
+        Ok(())
+    }
+
+    /// A person was given a new password: what was guessed at the old one counts no more.
+    pub(super) fn forget_attempts(&self, person: &Person) -> Result<(), EngineError> {
+        for login in [&person.username, &person.email] {
+            self.store.clear_login_failures(&account_subject("account", login))?;
         }
         Ok(())
     }

@@ -70,18 +70,27 @@ impl Engine {
             return Err(LoginError::Mismatch);
         }
         let Some(person) = person else { return Err(LoginError::Mismatch) };
-        self.end_good_attempt(&attempt)?;
-        Ok(self.begin_session(person, LoginType::Password, "login", origin)?)
+        match self.begin_session(person.clone(), LoginType::Password, "login", origin)? {
+            Some(secret) => {
+                self.end_good_attempt(&attempt)?;
+                Ok(secret)
+            }
+            None => {
+                self.record_own(&nobody(), failed_login(login, Some(&person), 401));
+                Err(LoginError::Mismatch)
+            }
+        }
     }
 
-    /// Makes a session for whoever has shown who they are, and records how it came about.
+    /// Makes a session for whoever has shown who they are, and records how it came about. None if they were suspended or given
+    /// another password meanwhile.
     pub(super) fn begin_session(
         &self,
         person: Person,
         method: LoginType,
         action: &str,
         origin: &Origin,
-    ) -> Result<SecretText, EngineError> {
+    ) -> Result<Option<SecretText>, EngineError> {
         let secret = SecretText::random("");
         let created = self.now();
         let session = Session {
@@ -95,11 +104,13 @@ impl Engine {
             user_agent: origin.short_user_agent().replace('\0', ""),
             method,
         };
-        self.store.add_session(&session)?;
+        if !self.store.add_session(&session, &person.password_hash)? {
+            return Ok(None);
+        }
         self.store.touch_session(&session, created)?;
         let event = OwnEvent::new(action, "api_key", &person.username).resource_id(&person.id.0);
         self.record_own(&Principal::of_person(person, Default::default()).at(origin.clone()), event);
-        Ok(secret)
+        Ok(Some(secret))
     }
 
     /// Ends the session that the caller works in.

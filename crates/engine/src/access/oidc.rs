@@ -206,23 +206,27 @@ impl Engine {
             return Err(OidcLoginError::Refused);
         }
         let person = self.follow_claims(person, identity, policy)?;
-        Ok(self.begin_session(person, LoginType::Oidc, action, origin)?)
+        match self.begin_session(person.clone(), LoginType::Oidc, action, origin)? {
+            Some(secret) => Ok(secret),
+            None => {
+                self.record_own(&nobody(), failed_login(&person.username, Some(&person), 401));
+                Err(OidcLoginError::Refused)
+            }
+        }
     }
 
     /// Finds the person whom a manager added for this one to come, and notes that they have come.
     ///
     /// Only people who were added to log in through the provider are looked at. Somebody with a password is never taken
     /// over by an address: whoever can make a provider confirm that address, a former owner of it for instance, would get
-    /// the account and its role without the password. For the same reason a name that contradicts the address does not count.
+    /// the account and its role without the password. For the same reason a person who was added with an address comes by that
+    /// address, confirmed by the provider, and not by a name: names are often chosen by their bearers.
     fn link_oidc(&self, identity: &OidcIdentity, subject: &str) -> Result<Option<Person>, OidcLoginError> {
         let (email, username) = (identity.sure_email().to_lowercase(), identity.username.to_lowercase());
         let is_waiting = |person: &Person| person.login_type == LoginType::Oidc && person.subject.is_none();
         let has_email = |person: &Person| !email.is_empty() && person.email.to_lowercase() == email;
         let has_name = |person: &Person| {
-            let said = identity.email.to_lowercase();
-            let contradicts =
-                !person.email.is_empty() && !said.is_empty() && person.email.to_lowercase() != said;
-            !username.is_empty() && person.username.to_lowercase() == username && !contradicts
+            person.email.is_empty() && !username.is_empty() && person.username.to_lowercase() == username
         };
         let waiting: Vec<Person> = self.store.people()?.into_iter().filter(is_waiting).collect();
         let by_email: Vec<&Person> = waiting.iter().filter(|person| has_email(person)).collect();

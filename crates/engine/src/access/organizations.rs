@@ -1,5 +1,6 @@
 //! Making, changing and deleting organizations.
 
+use annals_model::id::normalise;
 use annals_model::limits::ID_BYTES_MAX;
 use annals_model::time::Time;
 use annals_query::fold;
@@ -136,7 +137,7 @@ impl Engine {
         self.manage(principal, || OwnEvent::new("create", "organization", &shortened_or(new.name)))?;
         let created = self.now();
         let organization = Organization {
-            id: OrganizationId(new.id.map_or_else(|| new_id(created), str::to_owned)),
+            id: OrganizationId(new.id.map_or_else(|| new_id(created), |id| normalise(id).into_owned())),
             name: new.name.to_owned(),
             display_name: new.display_name.to_owned(),
             description: new.description.to_owned(),

@@ -12,6 +12,7 @@ use crate::Engine;
 use crate::own_event::OwnEvent;
 use crate::password::{self, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::principal::Principal;
+use crate::saved_searches::deletion_event;
 
 /// A person to add who logs in with a password.
 #[derive(Debug, Clone)]
@@ -226,6 +227,7 @@ impl Engine {
             member_event("delete", organization, person, Some(membership), None)
         }));
         events.extend(deleted.tokens.iter().map(|token| token_event("delete", Some(token), None)));
+        events.extend(deleted.shared_searches.iter().map(deletion_event));
         self.record_all_own(principal, events);
         Ok(())
     }
@@ -237,7 +239,8 @@ impl Engine {
     pub fn reset_password(&self, principal: &Principal, id: &PersonId, new: &str) -> Result<(), AccessError> {
         self.manage_person(principal, "write", id)?;
         let person = self.store.person(id)?.ok_or_else(|| AccessError::unknown_person(id))?;
-        self.put_password(principal, &person, new, EndSessions::All)
+        self.put_password(principal, &person, new, EndSessions::All)?;
+        Ok(self.forget_attempts(&person)?)
     }
 
     /// Changes the caller's own password; all their other sessions end. Wrong old passwords count as failed log-ins do.

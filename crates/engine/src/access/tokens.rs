@@ -63,6 +63,10 @@ impl Engine {
         let attempt = || OwnEvent::new("create", "token", &shortened_or(token.name));
         let owner = if principal.may_manage().is_ok() {
             match token.owner {
+                // A token with a site manager's sight must not outlive the one who made it: only the operator makes those.
+                None if token.kind == TokenKind::Read => {
+                    principal.oneself().map(|oneself| oneself.id.clone())
+                }
                 None => None,
                 Some(username) => Some(self.person_named(principal, username)?.id),
             }

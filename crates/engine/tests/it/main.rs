@@ -14,6 +14,7 @@ mod oidc;
 mod organizations;
 mod people;
 mod registration;
+mod saved_searches;
 mod seal;
 mod search;
 mod settings;

@@ -145,7 +145,11 @@ fn people_who_were_added_beforehand_are_linked_once() {
         matches!(contradiction, Err(OidcLoginError::Refused)),
         "the name with another address is another one"
     );
-    assert_eq!(come(&log, &identity("5", "cleo", ""), &closed).id, careful);
+    // Who was added with an address comes by it, confirmed: the name alone could be anybody's.
+    assert!(matches!(try_come(&log, &identity("5", "cleo", ""), &closed), Err(OidcLoginError::Refused)));
+    let unsure = OidcIdentity { email_verified: false, ..identity("5", "cleo", "cleo@example.com") };
+    assert!(matches!(try_come(&log, &unsure, &closed), Err(OidcLoginError::Refused)));
+    assert_eq!(come(&log, &identity("6", "whatever", "cleo@example.com"), &closed).id, careful);
 }
 
 #[test]

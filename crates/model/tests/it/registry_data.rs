@@ -164,7 +164,9 @@ fn every_type_of_today_is_there() {
     for kind in "image image_tag dev_url resource_pool workspace_provider secret job environment".split(' ') {
         assert_eq!(registry.resource(kind).map(|r| r.registry.as_str()), Some("coder-classic"), "{kind}");
     }
-    for kind in "session token license stream setting erasure retention audit_log registry".split(' ') {
+    for kind in
+        "session token license stream setting erasure retention audit_log saved_search registry".split(' ')
+    {
         assert!(registry.resource(kind).is_some(), "{kind}");
     }
 }

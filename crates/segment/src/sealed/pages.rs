@@ -180,6 +180,11 @@ impl EventPage {
         self.first_row..self.first_row + super::bytes::to_u32(self.ids.len() / ID_BYTES)
     }
 
+    /// Bytes that it takes in memory, roughly.
+    pub fn memory_bytes(&self) -> usize {
+        self.ids.len() + self.bodies.bytes.len() + self.envelopes.bytes.len()
+    }
+
     /// Returns an event by its row in the segment; nothing if the row is on another page.
     pub fn get(&self, row: u32) -> Option<PageEvent<'_>> {
         let at = row.checked_sub(self.first_row)? as usize;

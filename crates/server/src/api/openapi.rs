@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{counts, events, health, metrics, resources, search};
+use crate::api::{counts, events, export, health, metrics, resources, search, stream};
 use crate::auth::{Caller, SESSION_COOKIE};
 
 #[derive(OpenApi)]
@@ -19,6 +19,8 @@ use crate::auth::{Caller, SESSION_COOKIE};
         search::show_event,
         counts::show_histogram,
         counts::show_facets,
+        stream::stream_events,
+        export::export_events,
         events::append_events,
         resources::show_resources,
         resources::register_resources,

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use annals_engine::{SearchError, SearchRequest};
+use annals_engine::{Key, SearchError, SearchRequest};
 use annals_model::registry::Registry;
 use annals_query::QUERY_BYTES_MAX;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::civil::Date;
 
 use super::overview::{self, FACET_KEYS, FACET_VALUES, Facet, Histogram};
@@ -16,7 +16,7 @@ use super::page_error::PageError;
 use super::query_text::{self, Token};
 use super::row::{Piece, Row};
 use super::shell::{Section, Shell};
-use super::{format, html, search_href};
+use super::{encoded, format, html, search_href};
 use crate::App;
 use crate::auth::{PageCaller, blocking};
 
@@ -24,13 +24,27 @@ use crate::auth::{PageCaller, blocking};
 const PAGE_ROWS: usize = 25;
 
 /// Ready-made searches. The first five are Coder's.
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 11] = [
     ("Created workspaces", "resource_type:workspace action:create"),
     ("Added templates", "resource_type:template action:create"),
     ("Deleted users", "resource_type:user action:delete"),
     ("Builds started by a user", "resource_type:workspace_build action:start build_reason:initiator"),
     ("User logins", "resource_type:api_key action:login"),
     ("Failed and denied", "outcome:denied,failure"),
+    ("Failed logins", "action:login outcome:denied,failure"),
+    ("Permission changes", "changed:rbac_roles,roles,user_acl,group_acl,members"),
+    ("Deletions", "action:delete"),
+    ("Admin changes", "resource_type:admin_setting,setting"),
+    ("My activity", "username:me"),
+];
+/// Spans of time that end now: the words of the menu, and the value of `since`.
+const SPANS: [(&str, &str); 6] = [
+    ("Last hour", "1h"),
+    ("Last 24 hours", "24h"),
+    ("Last 7 days", "7d"),
+    ("Last 30 days", "30d"),
+    ("Last 90 days", "90d"),
+    ("Last year", "365d"),
 ];
 
 /// Headings of the menu of resource types.
@@ -53,7 +67,19 @@ struct SearchPage {
     fix_all: Option<String>,
     presets: Vec<Choice>,
     menus: Vec<Menu>,
+    dates: Dates,
+    export_href: String,
     result: Option<Found>,
+}
+
+/// The menu of dates.
+struct Dates {
+    /// What the query says of time, or nothing.
+    chosen: String,
+    spans: Vec<Choice>,
+    clear: Option<String>,
+    from: String,
+    to: String,
 }
 
 /// What a search found.
@@ -125,6 +151,9 @@ pub(crate) async fn show_audit(
     principal.may_read()?;
     let shell = Shell::new(&app, &principal, Section::Audit).await?;
     let query = query_of(&pairs);
+    if let Some(address) = with_dates(&pairs, &query) {
+        return Ok(Redirect::to(&address).into_response());
+    }
     let page = page_of(&pairs);
     let registry = blocking(&app, |engine| engine.registry()).await??;
     let server = server_address(&app, &headers);
@@ -176,12 +205,94 @@ pub(crate) async fn show_audit(
             // Each link of a menu repeats the query, and nothing can be added to one that is too long already.
             Vec::new()
         } else {
-            vec![resource_menu(&registry, &query), action_menu(&registry, &query)]
+            let values = |key: Key| facet_menu(key, &query, result.as_ref());
+            vec![
+                resource_menu(&registry, &query),
+                action_menu(&registry, &query),
+                values(Key::Username),
+                values(Key::Organization),
+                menu(
+                    "Outcome",
+                    "outcome",
+                    &query,
+                    vec![(String::new(), vec!["success", "denied", "failure"])],
+                ),
+            ]
         },
+        dates: dates(&query),
+        export_href: format!("/api/v2/audit/export?q={}", encoded(&query)),
         query,
         result,
     };
     html(status, &page)
+}
+
+/// The address of the query with the days of the form in it; the form works without a script.
+fn with_dates(pairs: &[(String, String)], query: &str) -> Option<String> {
+    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim());
+    let (from, to) = (value("from"), value("to"));
+    if from.is_none() && to.is_none() {
+        return None;
+    }
+    let mut query = ["since", "until", "date_from", "date_to"]
+        .iter()
+        .fold(query.to_owned(), |query, key| query_text::with(&query, key, None));
+    for (value, day, moment) in [(from, "date_from", "since"), (to, "date_to", "until")] {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            // A day of the form, or a moment of the chart.
+            let key = if value.len() == 10 { day } else { moment };
+            query = query_text::with(&query, key, Some(value));
+        }
+    }
+    Some(search_href(&query, 1))
+}
+
+fn dates(query: &str) -> Dates {
+    let chosen = |key: &str| query_text::chosen(query, key).unwrap_or_default().to_owned();
+    let (from, to, since, until) = (chosen("date_from"), chosen("date_to"), chosen("since"), chosen("until"));
+    let day = |text: &str| if text.len() >= 10 { text[..10].to_owned() } else { String::new() };
+    let without = |query: &str| {
+        ["until", "date_from", "date_to"]
+            .iter()
+            .fold(query.to_owned(), |query, key| query_text::with(&query, key, None))
+    };
+    let has_any = [&from, &to, &since, &until].iter().any(|text| !text.is_empty());
+    let words = SPANS.iter().find(|(_, value)| *value == since).map(|(words, _)| (*words).to_owned());
+    let days = || {
+        [&from, &since, &to, &until]
+            .iter()
+            .filter(|text| !text.is_empty())
+            .map(|text| text.as_str())
+            .collect::<Vec<_>>()
+            .join(" – ")
+    };
+    Dates {
+        chosen: if has_any { words.unwrap_or_else(days) } else { String::new() },
+        spans: SPANS
+            .iter()
+            .map(|(words, value)| Choice {
+                name: (*words).to_owned(),
+                href: search_href(&query_text::with(&without(query), "since", Some(value)), 1),
+                is_chosen: since == *value,
+            })
+            .collect(),
+        clear: has_any.then(|| search_href(&query_text::with(&without(query), "since", None), 1)),
+        from: if from.is_empty() { day(&since) } else { from },
+        to: if to.is_empty() { day(&until) } else { to },
+    }
+}
+
+/// A menu of the values that occur most.
+fn facet_menu(key: Key, query: &str, found: Option<&Found>) -> Menu {
+    let facet = found.and_then(|found| found.facets.iter().find(|facet| facet.key == key.name()));
+    let mut values: Vec<&str> =
+        facet.into_iter().flat_map(|facet| &facet.values).map(|value| value.value.as_str()).collect();
+    // What is chosen stays in its menu, also where nothing is found.
+    let chosen = query_text::chosen(query, key.name()).unwrap_or_default();
+    if !chosen.is_empty() && !values.iter().any(|value| value.eq_ignore_ascii_case(chosen)) {
+        values.push(chosen);
+    }
+    menu(overview::title(key), key.name(), query, vec![(String::new(), values)])
 }
 
 /// The text of the query: `filter`, as Coder's page has it, or `q`, as the API has it. A pasted text becomes one line.

@@ -11,7 +11,7 @@ use crate::App;
 use crate::auth::{SESSION_COOKIE, cookie_name};
 
 /// Bytes of a form: the longest password, percent-encoded, fits with room to spare.
-const FORM_BYTES_MAX: usize = 16 * 1024;
+const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// The fields of a posted form.
 pub(crate) struct SmallForm<T>(pub(crate) T);

@@ -28,6 +28,11 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// Which change it was, as the address has it.
+    pub(super) fn name(&self) -> &str {
+        &self.done
+    }
+
     /// The sentence for a change; only ours, so that a link cannot put words on the page.
     fn sentence(&self) -> &'static str {
         match self.done.as_str() {
@@ -47,7 +52,7 @@ impl Done {
 }
 
 /// Goes to a page of ours that says what was done.
-fn done(path: &str, what: &str) -> Response {
+pub(super) fn done(path: &str, what: &str) -> Response {
     Redirect::to(&format!("{path}?done={}", encoded(what))).into_response()
 }
 

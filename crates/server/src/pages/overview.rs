@@ -165,7 +165,7 @@ fn facet(key: Key, facets: &Facets, query: &str) -> Facet {
     }
 }
 
-fn title(key: Key) -> &'static str {
+pub(super) fn title(key: Key) -> &'static str {
     match key {
         Key::ResourceType => "Resource type",
         Key::Action => "Action",

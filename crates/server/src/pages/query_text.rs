@@ -209,6 +209,48 @@ pub(super) fn excluding(text: &str, key: &str, value: &str) -> String {
     if has_or { format!("({}) {excluded}", closed(&text)) } else { format!("{} {excluded}", closed(&text)) }
 }
 
+/// The word at the caret that may go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unfinished {
+    /// Where it stands.
+    pub(super) span: Range<usize>,
+    /// `-`, or nothing.
+    pub(super) sign: &'static str,
+    /// The key, if its value is being written.
+    pub(super) key: Option<String>,
+    /// What is there of the key or the value.
+    pub(super) typed: String,
+}
+
+/// Finds the word at a place; a place behind a space begins a new one. Nothing inside of words that cannot go on.
+pub(super) fn unfinished(text: &str, at: usize) -> Option<Unfinished> {
+    let before = text.get(..at)?;
+    let words = words(before);
+    let ends_here = words.last().filter(|word| word.span.end == before.len() && !before.ends_with(' '));
+    let Some(word) = ends_here else {
+        return Some(Unfinished { span: at..at, sign: "", key: None, typed: String::new() });
+    };
+    let text = &before[word.span.clone()];
+    match &word.kind {
+        Kind::Syntax => None,
+        Kind::Plain { is_negated } => {
+            let sign = if *is_negated { "-" } else { "" };
+            let typed = text.strip_prefix('-').filter(|_| *is_negated).unwrap_or(text).to_owned();
+            Some(Unfinished { span: word.span.clone(), sign, key: None, typed })
+        }
+        Kind::Term { is_negated, key, value, operator } => {
+            let is_equal = matches!(&before[operator.clone()], ":" | "=" | "==")
+                && !before[value.clone()].starts_with(['<', '>', '=']);
+            is_equal.then(|| Unfinished {
+                span: word.span.clone(),
+                sign: if *is_negated { "-" } else { "" },
+                key: Some(before[key.clone()].to_owned()),
+                typed: before[value.clone()].to_owned(),
+            })
+        }
+    }
+}
+
 /// Takes a word out, with an AND beside it and one space.
 fn cut(text: &mut String, words: &[Word], at: usize) {
     let is_and = |at: usize| {
@@ -444,5 +486,26 @@ mod tests {
             tokens[0].parts.iter().filter(|part| part.is_bad).map(|part| part.text.as_str()).collect();
         assert_eq!(bad, ["acton"]);
         assert!(tokens[1..].iter().all(|token| token.class.is_empty()));
+    }
+
+    #[test]
+    fn the_word_at_the_caret_goes_on() {
+        let word = |text: &str| {
+            unfinished(text, text.len()).map(|word| (word.span, word.sign, word.key, word.typed))
+        };
+        assert_eq!(word(""), Some((0..0, "", None, String::new())));
+        assert_eq!(word("acti"), Some((0..4, "", None, "acti".to_owned())));
+        assert_eq!(word("a:b -acti"), Some((4..9, "-", None, "acti".to_owned())));
+        assert_eq!(word("x action:cre"), Some((2..12, "", Some("action".to_owned()), "cre".to_owned())));
+        assert_eq!(word("action:create "), Some((14..14, "", None, String::new())));
+        assert_eq!(word("status_code:>=4"), None);
+    }
+
+    #[test]
+    fn a_value_is_left_out() {
+        assert_eq!(excluding("", "action", "login"), "-action:login");
+        assert_eq!(excluding("action:login a:b", "action", "login"), "a:b -action:login");
+        assert_eq!(excluding("a OR b", "action", "login"), "(a OR b) -action:login");
+        assert_eq!(excluding("x", "username", "two words"), "x -username:\"two words\"");
     }
 }

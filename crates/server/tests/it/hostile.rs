@@ -89,11 +89,16 @@ async fn every_good_value_of_the_json_test_suite_comes_back_unchanged() {
     assert_eq!(kept, 93);
 }
 
+/// The Big List of Naughty Strings, or nothing where it is absent.
+pub(crate) fn naughty_strings(test: &str) -> Option<Vec<String>> {
+    let file = data("blns/blns.json", test)?;
+    Some(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn naughty_strings_are_kept_and_found_again() {
-    let Some(file) = data("blns/blns.json", "naughty_strings_are_kept_and_found_again") else { return };
+    let Some(strings) = naughty_strings("naughty_strings_are_kept_and_found_again") else { return };
     let server = TestServer::start().await;
-    let strings: Vec<String> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let event = |text: &String| {
         let quoted = serde_json::to_string(text).unwrap();
         let more = r#""resource_id":"x","user":{"username":TEXT},"user_agent":TEXT,"after":{"name":TEXT}"#;

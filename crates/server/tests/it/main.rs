@@ -15,6 +15,7 @@ mod manage;
 mod matrix;
 mod oidc;
 mod pages;
+mod searches;
 mod support;
 mod tls;
 mod webdriver;

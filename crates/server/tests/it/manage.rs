@@ -259,10 +259,15 @@ async fn settings_work_and_are_recorded_as_the_table_says() {
     assert!(!manager.page("/settings").await.contains("keep-me-to-yourself"));
     // The empty field of the secret leaves it.
     let settings = || tokio::task::block_in_place(|| server.engine.settings().unwrap());
-    let fields = [("chapter", "Sign-in with OIDC"), ("oidc_client_id", "0fb2aaaabbbbcccc7a4a")];
+    let kept = ("oidc_url", "https://login.example/realm");
+    let fields = [("chapter", "Sign-in with OIDC"), ("oidc_client_id", "0fb2aaaabbbbcccc7a4a"), kept];
     assert_eq!(manager.send("/settings", &fields).await.0, 303);
     assert_eq!(settings().get("oidc_client_secret"), "keep-me-to-yourself");
-    assert_eq!(settings().get("oidc_url"), "");
+    assert_eq!(settings().get("oidc_provider"), "");
+    // Another provider must not be sent the secret of this one.
+    let fields = [fields[0], fields[1], ("oidc_url", "https://evil.example")];
+    assert_eq!(manager.send("/settings", &fields).await.0, 303);
+    assert_eq!(settings().get("oidc_client_secret"), "");
 
     let fields = [
         ("chapter", "System banner"),

@@ -37,13 +37,20 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("put", "/api/v2/audit/resources", "uddda adddd"),
     ("get", "/api/v2/audit/histogram", "udaaa daadd"),
     ("get", "/api/v2/audit/facets", "udaaa daadd"),
+    ("get", "/api/v2/audit/stream", "udaaa daadd"),
+    ("get", "/api/v2/audit/export", "udaaa daadd"),
     ("get", "/metrics", "uddda dddda"),
     ("get", "/api/v2/audit/{id}", "udaaa daadd"),
     ("get", "/api/openapi.json", "uaaaa aaaaa"),
     ("get", "/audit", "ldaaa lllll"),
     ("get", "/audit/events/{id}", "ldaaa lllll"),
+    ("get", "/audit/complete", "ldaaa lllll"),
     ("get", "/audit/tracked", "laaaa lllll"),
     ("get", "/audit/query-help", "laaaa lllll"),
+    ("get", "/searches", "ldaaa lllll"),
+    ("post", "/searches", "ldaaa lllll"),
+    ("post", "/searches/{id}", "ldaaa lllll"),
+    ("post", "/searches/{id}/delete", "ldaaa lllll"),
     ("get", "/account", "laaaa lllll"),
     ("post", "/account/password", "laaaa lllll"),
     ("post", "/account/sessions/{id}/end", "laaaa lllll"),
@@ -139,6 +146,11 @@ async fn callers(server: &TestServer) -> Vec<Shown> {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// Answers of public routes that look like refusals and are none: a log-in that fails, a link that is used up, the way on.
+fn is_open(path: &str, found: char) -> bool {
+    matches!((path, found), ("/login", 'u') | ("/setup", 'd') | ("/login/oidc/callback", 'u' | 'd'))
+}
+
 /// Asks for a route with nothing in its form; places in the path name nothing that is there.
 async fn ask(server: &TestServer, method: &str, path: &str, shown: &Shown) -> char {
     let path = path.split('/').map(|part| if part.starts_with('{') { "nothing" } else { part });
@@ -182,7 +194,9 @@ async fn every_route_lets_in_whom_it_should() {
         assert_eq!(row.len(), COLUMNS, "{path}");
         for (at, (expected, shown)) in row.into_iter().zip(&callers).enumerate() {
             let found = ask(&server, method, path, shown).await;
-            if expected != 'o' && found != expected {
+            let is_right =
+                if expected == 'o' { found == 'a' || is_open(path, found) } else { found == expected };
+            if !is_right {
                 wrong.push(format!("{method} {path}: column {at} is `{found}`, not `{expected}`"));
             }
         }

@@ -162,3 +162,14 @@ CREATE TABLE pending_login (
     next       text   COLLATE "C" NOT NULL,
     expires_us bigint NOT NULL
 );
+CREATE TABLE saved_search (
+    id          text   COLLATE "C" PRIMARY KEY,
+    owner_id    text   COLLATE "C" NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+    name        text   COLLATE "C" NOT NULL,
+    name_folded text   COLLATE "C" NOT NULL,
+    query       text   COLLATE "C" NOT NULL,
+    is_shared   bigint NOT NULL,
+    created_us  bigint NOT NULL,
+    updated_us  bigint NOT NULL,
+    UNIQUE (owner_id, name_folded)
+);

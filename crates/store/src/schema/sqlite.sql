@@ -153,3 +153,14 @@ CREATE TABLE pending_login (
     next       TEXT    NOT NULL,
     expires_us INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE saved_search (
+    id          TEXT    PRIMARY KEY,
+    owner_id    TEXT    NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+    name        TEXT    NOT NULL,
+    name_folded TEXT    NOT NULL,
+    query       TEXT    NOT NULL,
+    is_shared   INTEGER NOT NULL,
+    created_us  INTEGER NOT NULL,
+    updated_us  INTEGER NOT NULL,
+    UNIQUE (owner_id, name_folded)
+) STRICT;

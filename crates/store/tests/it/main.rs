@@ -27,6 +27,7 @@ mod objects;
 mod organizations;
 mod people;
 mod postgres;
+mod saved_searches;
 mod seal;
 mod sessions;
 mod sqlite;

@@ -21,6 +21,9 @@ on_both! {
     a_registry_version_is_taken_once,
 }
 
+/// The password of everyone, hashed.
+pub(crate) const HASH: &str = "$argon2id$...";
+
 pub(crate) fn person(id: &str, username: &str, email: &str) -> Person {
     Person {
         id: PersonId(id.to_owned()),
@@ -28,7 +31,7 @@ pub(crate) fn person(id: &str, username: &str, email: &str) -> Person {
         email: email.to_owned(),
         name: format!("{username} the person"),
         role: Role::Auditor,
-        password_hash: "$argon2id$...".to_owned(),
+        password_hash: HASH.to_owned(),
         status: PersonStatus::Active,
         login_type: LoginType::Password,
         subject: None,
@@ -77,7 +80,7 @@ pub(crate) fn has_what_format_2_had(store: &annals_store::Store) {
     let token = store.token_by_hash(&[1; 32]).unwrap().unwrap();
     assert_eq!((token.name.as_str(), token.owner, token.expires), ("old", Some(id("1")), None));
     assert!(store.sessions_of(&id("1"), Time::EPOCH).unwrap().is_empty(), "people log in once more");
-    store.add_session(&crate::sessions::session(7, "1", 0, 100)).unwrap();
+    assert!(store.add_session(&crate::sessions::session(7, "1", 0, 100), "$x").unwrap());
     assert!(matches!(store.delete_person(&id("1")), Err(StoreError::LastManager { .. })));
 }
 
@@ -231,7 +234,7 @@ fn of_two_managers_who_demote_each_other_one_stays(fixture: &Fixture) {
 fn who_is_deleted_takes_everything_along(fixture: &Fixture) {
     let store = &fixture.store;
     store.add_person(&person("1", "anna", "")).unwrap();
-    store.add_session(&crate::sessions::session(1, "1", 0, 100)).unwrap();
+    assert!(store.add_session(&crate::sessions::session(1, "1", 0, 100), HASH).unwrap());
     for (name, hash) in [("a", 1), ("b", 2)] {
         let token = Token { owner: Some(id("1")), ..token(name, hash, TokenKind::Read) };
         store.add_token(&token).unwrap();

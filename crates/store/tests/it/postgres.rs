@@ -51,7 +51,7 @@ fn newer_formats_and_foreign_tables_are_refused() {
 /// What format 3 has and format 2 had not, taken away again; and a person, a session and a token of that time.
 const BACK_TO_2: &str = r#"
     DROP TABLE group_member, person_group, organization_member, organization, setting, license, login_failure,
-               pending_login, session;
+               pending_login, saved_search, session;
     ALTER TABLE person DROP COLUMN status, DROP COLUMN login_type, DROP COLUMN subject, DROP COLUMN avatar_url,
                        DROP COLUMN last_seen_us, DROP COLUMN updated_us;
     ALTER TABLE token DROP COLUMN expires_us, DROP COLUMN last_used_us;

@@ -4,7 +4,7 @@ use annals_model::time::Time;
 use annals_store::{EndSessions, LoginType, PersonId, PersonStatus, Session, SessionId, Store};
 
 use crate::fixture::Fixture;
-use crate::people::{at, person};
+use crate::people::{HASH, at, person};
 
 on_both! {
     a_session_ends_by_itself_or_by_hand,
@@ -38,18 +38,19 @@ fn handles(store: &Store, now: Time) -> Vec<String> {
 fn a_session_ends_by_itself_or_by_hand(fixture: &Fixture) {
     let store = &fixture.store;
     store.add_person(&person("1", "anna", "")).unwrap();
-    store.add_session(&session(1, "1", 0, 100)).unwrap();
-    store.add_session(&session(2, "1", 50, 200)).unwrap();
+    assert!(store.add_session(&session(1, "1", 0, 100), HASH).unwrap());
+    assert!(store.add_session(&session(2, "1", 50, 200), HASH).unwrap());
     assert_eq!(name_of(store, 1, at(99)).as_deref(), Some("anna"));
     assert_eq!(name_of(store, 1, at(100)), None);
     assert_eq!(name_of(store, 3, at(0)), None);
-    store.add_session(&session(3, "1", 150, 300)).unwrap();
+    assert!(store.add_session(&session(3, "1", 150, 300), HASH).unwrap());
     assert_eq!(fixture.count("session"), 2, "the first one ended before and is gone");
     assert!(store.end_session_by_secret(&[2; 32]).unwrap());
     assert!(!store.end_session_by_secret(&[2; 32]).unwrap());
     assert_eq!(name_of(store, 2, at(150)), None);
-    assert!(store.add_session(&session(4, "9", 0, 100)).is_err(), "a session is somebody's");
-    assert!(store.add_session(&Session { secret_hash: [9; 32], ..session(3, "1", 150, 300) }).is_err());
+    assert!(!store.add_session(&session(4, "9", 0, 100), HASH).unwrap(), "a session is somebody's");
+    assert!(!store.add_session(&session(4, "1", 0, 100), "$other").unwrap(), "another password meanwhile");
+    assert!(store.add_session(&Session { secret_hash: [9; 32], ..session(3, "1", 150, 300) }, HASH).is_err());
 }
 
 fn sessions_are_listed_and_ended_by_their_handles(fixture: &Fixture) {
@@ -60,7 +61,7 @@ fn sessions_are_listed_and_ended_by_their_handles(fixture: &Fixture) {
     for new in
         [session(1, "1", 0, 100), session(2, "1", 10, 200), session(3, "1", 20, 200), session(4, "2", 0, 200)]
     {
-        store.add_session(&new).unwrap();
+        assert!(store.add_session(&new, HASH).unwrap());
     }
     assert_eq!(handles(store, at(50)), ["session-3", "session-2", "session-1"]);
     assert_eq!(handles(store, at(100)), ["session-3", "session-2"]);
@@ -95,14 +96,12 @@ fn who_is_suspended_loses_all_sessions(fixture: &Fixture) {
     store.add_person(&person("1", "anna", "")).unwrap();
     let id = PersonId("1".to_owned());
     let add = |numbers: std::ops::RangeInclusive<u8>| {
-        numbers.for_each(|number| store.add_session(&session(number, "1", 0, 100)).unwrap());
+        numbers.for_each(|number| assert!(store.add_session(&session(number, "1", 0, 100), HASH).unwrap()));
     };
     add(1..=3);
     let kept = SessionId("session-2".to_owned());
     let changed = store
-        .change_person(&id, EndSessions::AllBut(&kept), at(5), |person| {
-            person.password_hash = "$x".to_owned()
-        })
+        .change_person(&id, EndSessions::AllBut(&kept), at(5), |person| person.name = "Anna".to_owned())
         .unwrap()
         .unwrap();
     assert_eq!((changed.ended.len(), handles(store, at(5))), (2, vec!["session-2".to_owned()]));

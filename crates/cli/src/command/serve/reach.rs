@@ -27,7 +27,7 @@ pub(crate) struct ReachArgs {
     /// Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; may be given several times
     #[arg(long, value_name = "CIDR", env = "ANNALS_TRUSTED_PROXY", value_delimiter = ',', value_parser = read_network)]
     trusted_proxy: Vec<Network>,
-    /// Address under which people reach the server, such as https://annals.example
+    /// Address under which people reach the server, such as `https://annals.example`
     #[arg(long, value_name = "URL", env = "ANNALS_ACCESS_URL")]
     access_url: Option<AccessUrl>,
     /// Let people log in by this OpenID Connect provider

@@ -16,7 +16,7 @@ use crate::auth::{PageCaller, blocking};
 use crate::pages::form::SmallForm;
 use crate::pages::page_error::PageError;
 use crate::pages::shell::{Section, Shell};
-use crate::pages::{encoded, html};
+use crate::pages::{encoded, html, path_part};
 
 #[derive(Template)]
 #[template(path = "group.html")]
@@ -28,7 +28,7 @@ struct GroupPage {
     name: String,
     display_name: String,
     sees_the_log: bool,
-    organization_id: String,
+    organization_path: String,
     organization: String,
     /// Members: id and name.
     members: Vec<(String, String)>,
@@ -113,7 +113,7 @@ async fn detail(
         id: group.id.0,
         name: group.name,
         display_name: group.display_name,
-        organization_id: organization.id.0,
+        organization_path: path_part(&organization.id.0),
         organization: organization.name,
     };
     fill(&mut page);
@@ -169,7 +169,7 @@ pub(crate) async fn delete_group(
     })
     .await?;
     match fault(result)? {
-        Ok(organization) => Ok(done(&format!("/organizations/{}", encoded(&organization.0)), "deleted")),
+        Ok(organization) => Ok(done(&format!("/organizations/{}", path_part(&organization.0)), "deleted")),
         Err(fault) => {
             detail(&app, principal, id, StatusCode::UNPROCESSABLE_ENTITY, |page| page.fault = fault).await
         }

@@ -15,8 +15,9 @@ use crate::App;
 use crate::auth::{PageCaller, blocking};
 use crate::pages::form::SmallForm;
 use crate::pages::page_error::PageError;
+use crate::pages::query_text::term;
 use crate::pages::shell::{Section, Shell};
-use crate::pages::{encoded, html};
+use crate::pages::{encoded, html, path_part};
 
 #[derive(Template)]
 #[template(path = "organizations.html")]
@@ -30,6 +31,8 @@ struct OrganizationsPage {
 
 struct OrganizationRow {
     id: String,
+    /// The id as a part of an address.
+    path: String,
     name: String,
     display_name: String,
     description: String,
@@ -40,6 +43,7 @@ impl OrganizationRow {
     fn new(organization: &Organization) -> OrganizationRow {
         OrganizationRow {
             id: organization.id.0.clone(),
+            path: path_part(&organization.id.0),
             name: organization.name.clone(),
             display_name: organization.display_name.clone(),
             description: organization.description.clone(),
@@ -118,7 +122,7 @@ pub(crate) async fn create_organization(
 }
 
 fn address(id: &str) -> String {
-    format!("/organizations/{}", encoded(id))
+    format!("/organizations/{}", path_part(id))
 }
 
 #[derive(Template)]
@@ -179,7 +183,7 @@ async fn detail(
         shell,
         done: "",
         fault: String::new(),
-        events_href: format!("/audit?filter={}", encoded(&format!("organization:{}", organization.id.0))),
+        events_href: format!("/audit?filter={}", encoded(&term("organization", &organization.id.0))),
         others: people.iter().map(|person| person.username.clone()).filter(|name| !is_member(name)).collect(),
         organization: OrganizationRow::new(&organization),
         members: members

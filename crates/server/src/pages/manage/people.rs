@@ -16,7 +16,7 @@ use crate::auth::{PageCaller, blocking, hashing};
 use crate::pages::form::SmallForm;
 use crate::pages::page_error::PageError;
 use crate::pages::shell::{Section, Shell};
-use crate::pages::{encoded, html};
+use crate::pages::{encoded, html, path_part};
 
 #[derive(Template)]
 #[template(path = "people.html")]
@@ -195,7 +195,9 @@ async fn detail(
         sessions: sessions.iter().map(|session| SessionRow::new(session, current.as_deref())).collect(),
         memberships: memberships
             .into_iter()
-            .map(|(organization, membership)| (organization.id.0, organization.name, membership.role.name()))
+            .map(|(organization, membership)| {
+                (path_part(&organization.id.0), organization.name, membership.role.name())
+            })
             .collect(),
     };
     fill(&mut page);

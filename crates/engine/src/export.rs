@@ -1,0 +1,207 @@
+//! Taking matching events out of the log, all of them, by rising seq.
+//!
+//! An export is recorded before its first byte, whoever asks and wherever they work: it takes events to where the log no longer says
+//! who reads them.
+
+mod csv;
+mod deletions;
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+
+use annals_model::audit_log::{AuditLog, StoredEvent};
+use serde_json::json;
+
+use crate::Engine;
+use crate::error::EngineError;
+use crate::follow::check_is_in;
+use crate::ingest::IngestError;
+use crate::own_event::OwnEvent;
+use crate::principal::Principal;
+use crate::reads::{AUDIT_LOG, target_of};
+use crate::search::{Readable, SearchError};
+use crate::walk::{self, Walk};
+use deletions::Deletions;
+
+pub use csv::CSV_COLUMNS;
+
+/// Bytes after which a batch of an export ends: a few writes to a socket, and little to hold for each of several exports.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// The form of exported events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// One JSON object a line, as the API shows events.
+    Ndjson,
+    /// Comma-separated values, RFC 4180, see [`CSV_COLUMNS`].
+    Csv,
+}
+
+impl ExportFormat {
+    /// Its name, also the ending of a file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ExportFormat::Ndjson => "ndjson",
+            ExportFormat::Csv => "csv",
+        }
+    }
+}
+
+impl fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that is no format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a format; use `ndjson` or `csv`")]
+pub struct ExportFormatError;
+
+impl FromStr for ExportFormat {
+    type Err = ExportFormatError;
+
+    fn from_str(text: &str) -> Result<ExportFormat, ExportFormatError> {
+        [ExportFormat::Ndjson, ExportFormat::Csv]
+            .into_iter()
+            .find(|format| format.name() == text)
+            .ok_or(ExportFormatError)
+    }
+}
+
+/// What to export.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportRequest<'q> {
+    /// The query text.
+    pub query: &'q str,
+    /// Go on behind this seq; from the first event on if absent.
+    pub after_seq: Option<u64>,
+    /// The form.
+    pub format: ExportFormat,
+}
+
+/// Why nothing was exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The query cannot be answered.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The export could not be recorded, so it does not take place.
+    #[error("the export could not be recorded in the log, so it did not begin: {0}")]
+    Record(#[source] IngestError),
+}
+
+impl From<EngineError> for ExportError {
+    fn from(error: EngineError) -> ExportError {
+        ExportError::Search(error.into())
+    }
+}
+
+/// An export that was recorded; its events are still to come, see [`Engine::export_batch`].
+#[derive(Debug)]
+pub struct Export {
+    count: u64,
+    last_seq: Option<u64>,
+    format: ExportFormat,
+    walk: Walk,
+    /// A line of column names is to come.
+    wants_head: bool,
+    deletions: Deletions,
+}
+
+impl Export {
+    /// How many events come, exactly.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The last event of the log when the export began: it ends there, and a later one goes on behind it. None in an empty log.
+    pub fn last_seq(&self) -> Option<u64> {
+        self.last_seq
+    }
+
+    /// The form of its events.
+    pub fn format(&self) -> ExportFormat {
+        self.format
+    }
+
+    /// Lines of column names to come before the events: one for CSV that begins at the first event, so that parts of an export can
+    /// be put together.
+    pub fn has_head(&self) -> bool {
+        self.wants_head
+    }
+}
+
+impl Engine {
+    /// Begins an export: counts the matching events up to the end of the log as it is now, and records who exports what. It is
+    /// recorded for everyone, the operator too.
+    ///
+    /// # Errors
+    /// [`ExportError`] if the caller may not read, the query has errors, the log does not go so far, it failed, or the export
+    /// cannot be recorded.
+    pub fn export(&self, principal: &Principal, request: &ExportRequest<'_>) -> Result<Export, ExportError> {
+        let ExportRequest { query, after_seq, format } = *request;
+        let Readable { filter, .. } = self.readable_filter(principal, query)?;
+        let parts = self.log.refresh()?;
+        let size = parts.next_seq();
+        let from = match after_seq {
+            Some(after_seq) => check_is_in(after_seq, size)? + 1,
+            None => 0,
+        };
+        let seqs = from..size;
+        let count = walk::count(&parts, &filter, &seqs)?;
+        drop(parts);
+
+        let after = json!({"query": query.trim(), "format": format.name(), "event_count": count});
+        let mut event = OwnEvent::new("export", AUDIT_LOG, &target_of(query)).after(after);
+        if let Some(after_seq) = after_seq {
+            event = event.additional("after_seq", after_seq);
+        }
+        self.record_first(principal, event).map_err(ExportError::Record)?;
+        Ok(Export {
+            count,
+            last_seq: size.checked_sub(1),
+            format,
+            walk: Walk::new(filter, seqs),
+            wants_head: format == ExportFormat::Csv && after_seq.is_none(),
+            deletions: Deletions::for_events(self, count)?,
+        })
+    }
+
+    /// Appends the next events to `out`, whole lines, and says whether there may be more. Where it failed, what was appended
+    /// before is whole too.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the log failed; trying again goes on behind the last event.
+    pub fn export_batch(&self, export: &mut Export, out: &mut Vec<u8>) -> Result<bool, EngineError> {
+        let begin = out.len();
+        if std::mem::take(&mut export.wants_head) {
+            csv::push_head(out);
+        }
+        let registry = self.registry.current().registry;
+        let Export { walk, deletions, format, .. } = export;
+        walk.go(self, &mut |seq, record| {
+            let event = StoredEvent::read(record)?;
+            let is_deleted =
+                self.is_deleted(&registry, &event, seq, &|kind, id| deletions.deleted_at(self, kind, id))?;
+            let added = self.added_to(&registry, &event, seq, is_deleted);
+            let event = AuditLog::new(&event, added)?;
+            match format {
+                ExportFormat::Ndjson => {
+                    serde_json::to_writer(&mut *out, &event)
+                        .expect("what was read as JSON is written into memory");
+                    out.push(b'\n');
+                }
+                ExportFormat::Csv => csv::push_row(out, &event),
+            }
+            Ok(if out.len() - begin < BATCH_BYTES {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(!export.walk.is_done())
+    }
+}
