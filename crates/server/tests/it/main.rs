@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod audit_page;
 mod browser;
 mod hostile;
 mod lines;

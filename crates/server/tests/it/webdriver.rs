@@ -74,6 +74,27 @@ impl Window {
         }
     }
 
+    /// Waits until a script returns true.
+    pub(crate) async fn wait_until(&self, script: &str) {
+        let begun = Instant::now();
+        let script = json!({"script": script, "args": []});
+        while self.call(Method::POST, "/execute/sync", script.clone()).await != Ok(Value::Bool(true)) {
+            let url = self.url().await;
+            assert!(begun.elapsed() < PAGE_MAX, "never true at {url}: {script}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The session's cookie as a header.
+    pub(crate) async fn session_cookie(&self) -> String {
+        let cookies = self.get("/cookie").await;
+        let cookies = cookies.as_array().unwrap().iter();
+        let cookies = cookies.map(|cookie| {
+            format!("{}={}", cookie["name"].as_str().unwrap(), cookie["value"].as_str().unwrap())
+        });
+        cookies.collect::<Vec<_>>().join("; ")
+    }
+
     /// What the browser complained about since the last call. A refused log-in is no complaint of a page.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.log("browser").await;

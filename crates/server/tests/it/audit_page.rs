@@ -1,0 +1,158 @@
+//! Manage > Audit in a real browser: what a script adds to the page.
+
+use annals_engine::{NewPerson, Principal, Role};
+use serde_json::json;
+
+use crate::support::TestServer;
+use crate::webdriver::Window;
+
+/// A server with some events of two days, and a window that is signed in.
+async fn open(path: &str) -> (TestServer, Window) {
+    let server = TestServer::start().await;
+    tokio::task::block_in_place(|| {
+        let person = NewPerson {
+            username: "demo-auditor",
+            email: "",
+            name: "",
+            password: "correct horse",
+            role: Role::Auditor,
+        };
+        server.engine.add_person(&Principal::operator(), &person).unwrap();
+    });
+    let events: Vec<_> = (0..40)
+        .map(|n| {
+            let (action, kind) = (["create", "write", "delete"][n % 3], ["workspace", "template"][n % 2]);
+            json!({
+                "time": format!("2026-03-{:02}T{:02}:00:00Z", 1 + n / 20, n % 20),
+                "action": action, "resource_type": kind,
+                "resource_target": format!("thing-{n}"), "user": {"username": format!("demo-user-{}", n % 4)},
+                "status_code": if n % 5 == 0 { 403 } else { 200 }, "before": {"name": "a"}, "after": {"name": format!("b{n}")},
+            })
+            .to_string()
+        })
+        .collect();
+    assert_eq!(server.post_events(events.join("\n")).await.status(), 201);
+    let window = Window::open().await;
+    window.go(&format!("{}{path}", server.url)).await;
+    window.wait_for("Sign in to Annals").await;
+    window.type_into("input[name=username]", "demo-auditor").await;
+    window.type_into("input[name=password]", "correct horse").await;
+    window.click("button[type=submit]", "Resource type").await;
+    (server, window)
+}
+
+const NO_COMPLAINT: [String; 0] = [];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_lead_through_the_page() {
+    let (_server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    window.run("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true}))").await;
+    assert_eq!(window.run("return document.querySelectorAll('.ev.cursor').length").await, 1);
+    window.run("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true}))").await;
+    let at = "return [...document.querySelectorAll('.ev')].indexOf(document.querySelector('.ev.cursor'))";
+    assert_eq!(window.run(at).await, 1);
+    assert_eq!(window.run("return document.activeElement.classList.contains('open')").await, true);
+    window
+        .run("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'k', bubbles: true}))")
+        .await;
+    assert_eq!(window.run(at).await, 0);
+    window.run("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '/', bubbles: true}))").await;
+    assert_eq!(window.run("return document.activeElement.id").await, "query");
+    window.run("document.activeElement.blur(); document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '?', bubbles: true}))").await;
+    assert_eq!(window.run("return document.querySelector('#keys').open").await, true);
+    assert_eq!(window.complaints().await, NO_COMPLAINT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_are_completed_with_counts() {
+    let (_server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    window.run("const q = document.querySelector('#query'); q.value = ''; q.dispatchEvent(new Event('input', {bubbles: true}))").await;
+    window.type_into("#query", "resource_ty").await;
+    let first = "return document.querySelector('#complete [role=option] code')?.textContent";
+    window.wait_until(&format!("{first} === 'resource_type'")).await;
+    window.type_into("#query", "pe:work").await;
+    window
+        .wait_until(
+            "return document.querySelector('#complete [role=option] code')?.textContent === 'workspace'",
+        )
+        .await;
+    assert_eq!(
+        window.run("return document.querySelector('#complete [role=option] .num').textContent").await,
+        "20"
+    );
+    window.type_into("#query", "\u{e015}\u{e007}").await;
+    assert_eq!(window.run("return document.querySelector('#query').value").await, "resource_type:workspace ");
+    assert_eq!(window.complaints().await, NO_COMPLAINT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_and_bars_narrow_the_query() {
+    let (_server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    let left_out = "const value = [...document.querySelectorAll('.fv')].find(value => value.textContent.includes('template')); \
+        value.dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true, altKey: true}))";
+    window.run(left_out).await;
+    window.wait_until("return location.search.includes('-resource_type:template')").await;
+    window.wait_for("20 events").await;
+
+    // From the first bar of the chart to the second: the first hours.
+    let drag = "const bars = [...document.querySelectorAll('#plot .wk')]; const center = bar => { const box = \
+        bar.querySelector('.hit').getBoundingClientRect(); return {clientX: box.left + box.width / 2, clientY: box.top + 5}; }; \
+        const fire = (name, bar) => bar.querySelector('.hit').dispatchEvent(new PointerEvent(name, {bubbles: true, button: 0, \
+        ...center(bar)})); fire('pointerdown', bars[0]); fire('pointermove', bars[1]); fire('pointerup', bars[1]); return bars.length";
+    let bars = window.run(drag).await.as_u64().unwrap();
+    assert!(bars > 2);
+    window
+        .wait_until("return location.search.includes('since:') && location.search.includes('until:')")
+        .await;
+    assert!(!window.url().await.contains("from="), "the address holds the query and nothing beside it");
+    window.wait_for("1 event · exact").await;
+    assert_eq!(window.complaints().await, NO_COMPLAINT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_events_are_counted_and_move_nothing() {
+    let (server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    window.run("document.querySelector('[data-live]').click()").await;
+    // Until the stream stands, what comes is not new.
+    window.wait_until("return performance.getEntriesByType('resource').some(entry => entry.name.includes('/stream')) || true").await;
+    let first = window.run("return document.querySelector('.ev .say').textContent").await;
+    let mut shown = false;
+    for n in 0..100 {
+        let event = json!({"action": "create", "resource_type": "workspace", "resource_target": format!("thing-new-{n}")});
+        assert_eq!(server.post_events(event.to_string()).await.status(), 201);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        shown = window.run("return !document.querySelector('#fresh').hidden").await == true;
+        if shown {
+            break;
+        }
+    }
+    assert!(shown, "the page says that there is something new");
+    assert_eq!(window.run("return document.querySelector('.ev .say').textContent").await, first);
+    assert_eq!(window.complaints().await, NO_COMPLAINT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_script_the_page_does_the_same() {
+    let (server, window) = open("/audit").await;
+    let cookie = window.session_cookie().await;
+    let page = async |path: &str| {
+        let request = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie);
+        let response = request.send().await.unwrap();
+        let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+        (response.status().as_u16(), location.unwrap_or_default(), response.text().await.unwrap())
+    };
+    let (status, _, text) = page("/audit?filter=resource_target%3Athing-*").await;
+    assert_eq!(status, 200);
+    for part in
+        ["<b class=\"num\">40</b>", "class=\"wk\"", "Leave out action delete", "type=\"date\"", "format=csv"]
+    {
+        assert!(text.contains(part), "{part} is missing");
+    }
+    // The days of the form go into the query, so that the address holds everything.
+    let (status, location, _) = page("/audit?filter=action%3Adelete&from=2026-03-01&to=2026-03-01").await;
+    assert_eq!(
+        (status, location.as_str()),
+        (303, "/audit?filter=action:delete%20date_from:2026-03-01%20date_to:2026-03-01")
+    );
+    assert!(page(&location).await.2.contains("<b class=\"num\">6</b>"));
+}
