@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod export;
 mod follow;
+mod history;
 mod index;
 mod ingest;
 mod license;
@@ -34,6 +35,7 @@ mod random;
 mod reads;
 mod registration;
 mod repair;
+mod resource_state;
 mod saved_searches;
 mod seal;
 mod sealed;
@@ -54,6 +56,7 @@ pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
 pub use export::{CSV_COLUMNS, Export, ExportError, ExportFormat, ExportFormatError, ExportRequest};
 pub use follow::{Followed, NEWS_WAIT, News};
+pub use history::{HISTORY_ROWS, History, HistoryRequest, REPLAYED_EVENTS_MAX};
 pub use ingest::{Appended, IngestError, PartialBatch, Pending, PlacedEvent, SyntaxFault};
 pub use license::{
     AUDIT_LOG_FEATURE, KeyError, License, LicenseClaims, LicenseError, LicenseKey, LicenseState,
@@ -66,6 +69,7 @@ pub use own_event::OwnEvent;
 pub use principal::{Principal, Sight};
 pub use registration::{Registered, RegistrationError};
 pub use repair::{Repair, RepairReport, repair};
+pub use resource_state::{ResourceState, StateField, StateValue};
 pub use saved_searches::{
     LISTED_SEARCHES_MAX, NewSavedSearch, SAVED_SEARCH_NAME_MAX, SAVED_SEARCHES_MAX, SavedSearchChange,
     SavedSearchError,

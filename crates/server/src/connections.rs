@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
@@ -31,6 +31,10 @@ const GREETING_MAX: Duration = Duration::from_secs(10);
 const NEXT_HEAD_MAX: Duration = Duration::from_secs(90);
 /// Connections that have asked nothing yet. An honest one is a newcomer for some round trips.
 const NEWCOMERS_MAX: usize = 1024;
+/// Connections at the same time, if the system allows so many open files.
+const CONNECTIONS_MAX: usize = 16 * 1024;
+/// Open files that a process may have where the system does not say.
+const FILES_USUAL: usize = 1024;
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -44,13 +48,22 @@ pub(crate) async fn serve(
     let (stopping, stopped) = watch::channel(false);
     // Nothing is ever sent: it closes when the last connection has dropped its end.
     let (alive, mut all_ended) = mpsc::channel::<Infallible>(1);
-    let mut newcomers = Newcomers::default();
+    let connections_max = connections_max();
+    let slots = Arc::new(Semaphore::new(connections_max));
+    let mut newcomers = Newcomers { waiting: VecDeque::new(), max: NEWCOMERS_MAX.min(connections_max / 2) };
     tokio::pin!(stop);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        // Beyond the limit new clients wait in the queue of the system until somebody has gone.
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            next = next => next,
             () = &mut stop => break,
         };
+        // The slots are never closed.
+        let Ok(slot) = slot else { break };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -66,6 +79,7 @@ pub(crate) async fn serve(
             place: newcomers.add(),
             stopped: stopped.clone(),
             _alive: alive.clone(),
+            _slot: slot,
         };
         tokio::spawn(connection.run(stream, tls.clone()));
     }
@@ -74,6 +88,18 @@ pub(crate) async fn serve(
     let _ = stopping.send(true);
     drop(alive);
     let _ = all_ended.recv().await;
+}
+
+/// Three of four files that this process may open: the log needs the others.
+fn connections_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next());
+    let files = match soft {
+        Some("unlimited") => usize::MAX,
+        soft => soft.and_then(|soft| soft.parse().ok()).unwrap_or(FILES_USUAL),
+    };
+    (files / 4 * 3).clamp(64, CONNECTIONS_MAX)
 }
 
 async fn pause_after(cause: &std::io::Error) {
@@ -86,18 +112,18 @@ async fn pause_after(cause: &std::io::Error) {
 }
 
 /// Connections that have asked nothing yet, oldest first. Dropping an entry sends its connection away.
-#[derive(Default)]
 struct Newcomers {
     waiting: VecDeque<oneshot::Sender<Infallible>>,
+    max: usize,
 }
 
 impl Newcomers {
     /// Adds one. If too many wait, the one that waits longest leaves.
     fn add(&mut self) -> oneshot::Receiver<Infallible> {
-        if self.waiting.len() >= NEWCOMERS_MAX {
+        if self.waiting.len() >= self.max {
             self.waiting.retain(|sender| !sender.is_closed());
         }
-        if self.waiting.len() >= NEWCOMERS_MAX {
+        if self.waiting.len() >= self.max {
             self.waiting.pop_front();
         }
         let (sender, place) = oneshot::channel();
@@ -113,6 +139,7 @@ struct Connection {
     place: oneshot::Receiver<Infallible>,
     stopped: watch::Receiver<bool>,
     _alive: mpsc::Sender<Infallible>,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -179,7 +206,7 @@ mod tests {
 
     #[test]
     fn when_too_many_wait_the_oldest_leaves() {
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = Newcomers { waiting: VecDeque::new(), max: NEWCOMERS_MAX };
         let mut places: Vec<_> = (0..NEWCOMERS_MAX).map(|_| newcomers.add()).collect();
         let left = |place: &mut oneshot::Receiver<Infallible>| {
             matches!(place.try_recv(), Err(oneshot::error::TryRecvError::Closed))
@@ -191,7 +218,7 @@ mod tests {
 
     #[test]
     fn whoever_has_asked_takes_no_place() {
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = Newcomers { waiting: VecDeque::new(), max: NEWCOMERS_MAX };
         let mut slow = newcomers.add();
         for _ in 0..3 * NEWCOMERS_MAX {
             newcomers.add().close();

@@ -19,6 +19,8 @@ pub const LOGIN_WINDOW_SECONDS: u32 = 15 * 60;
 const ACCOUNT_FAILURES_MAX: u64 = 10;
 /// Failed attempts from one address in a window: a whole office may stand behind it.
 const ADDRESS_FAILURES_MAX: u64 = 50;
+/// Log-ins through the provider that one address begins in a window: a whole office may stand behind it.
+const ADDRESS_BEGINNINGS_MAX: u64 = 300;
 /// Requests to reset the password of one log-in name that are heard in a window.
 const RESETS_MAX: u64 = 1;
 /// Requests to reset passwords that are heard from one address in a window.
@@ -88,6 +90,20 @@ impl Engine {
             Some(Ok(Err(too_many))) => too_many.is_first.then_some(429),
             // Rather recorded without being counted than not at all.
             _ => Some(401),
+        }
+    }
+
+    /// Counts a log-in through the provider that somebody begins, or says after how many seconds they may: each is kept until it
+    /// comes back, and whoever begins them without end would push out those of others.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the database does not answer.
+    pub fn may_begin_oidc(&self, origin: &Origin) -> Result<Result<(), u32>, EngineError> {
+        match address_subject("oidc-begin", origin) {
+            Some(address) => Ok(self
+                .count(&address, ADDRESS_BEGINNINGS_MAX)?
+                .map_err(|too_many| too_many.retry_after_seconds)),
+            None => Ok(Ok(())),
         }
     }
 

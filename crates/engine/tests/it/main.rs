@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod history;
 mod ingest;
 mod license;
 mod oidc;

@@ -44,10 +44,14 @@ pub(crate) struct Callback {
 /// Sends the browser to the provider.
 pub(crate) async fn begin(
     State(app): State<App>,
+    From(origin): From,
     line: Line,
     headers: HeaderMap,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
+    if let Err(retry_after_seconds) = blocking(&app, move |engine| engine.may_begin_oidc(&origin)).await?? {
+        return Err(PageError::TooManyAttempts { retry_after_seconds });
+    }
     let config = app.oidc_config().await?.ok_or(PageError::OidcOff)?;
     let redirect = open_redirect(&app, &line, &headers).await?;
     let [state, nonce, verifier] = [(); 3].map(|()| SecretText::fresh());

@@ -10,6 +10,7 @@
 mod api;
 mod audit_page;
 mod browser;
+mod export;
 mod hostile;
 mod lines;
 mod manage;
@@ -17,6 +18,7 @@ mod matrix;
 mod oidc;
 mod pages;
 mod searches;
+mod stream;
 mod support;
 mod tls;
 mod webdriver;

@@ -18,7 +18,7 @@ pub(crate) struct TestServer {
     pub(crate) http: Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl TestServer {
@@ -69,8 +69,13 @@ impl TestServer {
             http,
             stop: Some(stop),
             running: Some(running),
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// The data directory.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Stops the server gracefully and waits until it has ended.
