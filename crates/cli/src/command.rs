@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod export;
 pub(crate) mod group;
 pub(crate) mod license;
 pub(crate) mod organization;
@@ -12,6 +13,7 @@ pub(crate) mod resources;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod settings;
+pub(crate) mod tail;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod verify;

@@ -38,6 +38,10 @@ enum Command {
     Serve(Box<command::serve::ServeArgs>),
     /// Find events
     Search(command::search::SearchArgs),
+    /// Follow the log: print events as they come
+    Tail(command::tail::TailArgs),
+    /// Write every matching event to a file, as NDJSON or CSV
+    Export(command::export::ExportArgs),
     /// Take in events from files
     Import(import::ImportArgs),
     /// Check every stored byte of a log: checksums, structure, and the tree recomputed from every event
@@ -77,6 +81,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).map(|()| output::GOOD),
         Command::Serve(args) => command::serve::run(args, &target).map(|()| output::GOOD),
         Command::Search(args) => command::search::run(args, &target, json),
+        Command::Tail(args) => command::tail::run(args, &target, json),
+        Command::Export(args) => command::export::run(args, &target, json),
         Command::Import(args) => {
             command::open_for_import(&target).and_then(|target| import::run(args, &target, json))
         }

@@ -9,6 +9,8 @@ use crate::event::Event;
 
 /// How long one call may take. The server answers an ingest within a second or refuses it.
 const CALL_SECONDS: u64 = 60;
+/// How long an answer that lasts may be silent. A stream says something every 15 seconds.
+const SILENCE_SECONDS: u64 = 60;
 /// How long connecting may take.
 const CONNECT_SECONDS: u64 = 5;
 
@@ -16,6 +18,8 @@ const CONNECT_SECONDS: u64 = 5;
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// For answers that last: without an end to the whole call.
+    lasting: reqwest::Client,
     base: Url,
     token: header::HeaderValue,
 }
@@ -92,13 +96,15 @@ impl Client {
         header.set_sensitive(true);
         // Another part of the program may have chosen a provider already; then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(CALL_SECONDS))
-            .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
-            .user_agent(concat!("annals-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|source| ClientError::Unreachable { url: url.to_owned(), source })?;
-        Ok(Client { http, base, token: header })
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
+                .user_agent(concat!("annals-client/", env!("CARGO_PKG_VERSION")))
+        };
+        let failed = |source| ClientError::Unreachable { url: url.to_owned(), source };
+        let http = builder().timeout(Duration::from_secs(CALL_SECONDS)).build().map_err(failed)?;
+        let lasting = builder().read_timeout(Duration::from_secs(SILENCE_SECONDS)).build().map_err(failed)?;
+        Ok(Client { http, lasting, base, token: header })
     }
 
     /// Sends events and waits until they are durable. Returns the server's reply: `accepted`, `duplicates`, `events`
@@ -162,19 +168,33 @@ impl Client {
         url
     }
 
-    async fn call(&self, request: RequestBuilder) -> Result<Value, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { url: self.base.to_string(), source };
+    pub(crate) fn get_lasting(&self, path: &str) -> RequestBuilder {
+        self.lasting.get(self.url(path))
+    }
+
+    pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable { url: self.base.to_string(), source }
+    }
+
+    pub(crate) fn not_annals(&self) -> ClientError {
+        ClientError::NotAnnals { url: self.base.to_string() }
+    }
+
+    /// Sends a request and returns its answer if it is a good one; the body is still to come.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let request = request.header(header::AUTHORIZATION, self.token.clone());
-        let response: Response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
         let status: StatusCode = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
-        let value = serde_json::from_slice::<Value>(&body);
-        match (status.is_success(), value) {
-            (true, Ok(value)) => Ok(value),
-            (true, Err(_)) => Err(ClientError::NotAnnals { url: self.base.to_string() }),
-            (false, value) => {
-                Err(ClientError::Refused { status: status.as_u16(), problem: value.unwrap_or_default() })
-            }
+        if status.is_success() {
+            return Ok(response);
         }
+        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        let problem = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        Err(ClientError::Refused { status: status.as_u16(), problem })
+    }
+
+    async fn call(&self, request: RequestBuilder) -> Result<Value, ClientError> {
+        let body = self.send(request).await?.bytes().await.map_err(|source| self.unreachable(source))?;
+        serde_json::from_slice::<Value>(&body).map_err(|_| self.not_annals())
     }
 }

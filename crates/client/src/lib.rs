@@ -29,8 +29,10 @@
 
 mod client;
 mod event;
+mod lasting;
 
 pub use annals_model as model;
 pub use annals_model::auditable::Auditable;
 pub use client::{Client, ClientError};
 pub use event::{Event, EventError};
+pub use lasting::{EventStream, ExportStream, FollowedEvent};

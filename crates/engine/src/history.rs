@@ -159,8 +159,7 @@ impl Engine {
         let is_cut = places.len() >= REPLAYED_EVENTS_MAX;
         let mut state = ResourceState::default();
         for some in places.chunks(REPLAYED_AT_ONCE) {
-            let steps =
-                self.read_events(parts, some, |found| Ok(Step::of(found.event, found.added.seq)))?;
+            let steps = self.read_events(parts, some, |found| Ok(Step::of(found.event, found.added.seq)))?;
             steps.into_iter().for_each(|step| state.apply(step));
         }
         Ok((state, is_cut))

@@ -92,9 +92,8 @@ impl Step {
         };
         let is_erased = event.erased.contains(&Group::DiffNew);
         let changes = event.changes.iter();
-        let changes = changes
-            .map(|change| (change.field.to_string(), StateValue::after(change, is_erased)))
-            .collect();
+        let changes =
+            changes.map(|change| (change.field.to_string(), StateValue::after(change, is_erased))).collect();
         Step { seq, kind, changes }
     }
 }
@@ -323,7 +322,10 @@ mod tests {
         assert_eq!(StateValue::after(&too_long, false), StateValue::TooLong);
         assert_eq!(StateValue::after(&change(Some("\"\""), true, false), true), StateValue::Withheld);
         assert_eq!(StateValue::after(&change(None, false, true), true), StateValue::Erased);
-        assert_eq!(StateValue::after(&change(Some("1"), false, false), true), StateValue::Set("1".to_owned()));
+        assert_eq!(
+            StateValue::after(&change(Some("1"), false, false), true),
+            StateValue::Set("1".to_owned())
+        );
         assert_eq!(StateValue::after(&change(None, false, true), false), StateValue::Unset);
     }
 }

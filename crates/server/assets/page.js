@@ -186,6 +186,15 @@
     try { localStorage.setItem("annals-density", isDense ? "dense" : ""); } catch (e2) { /* holds for this page */ }
   });
 
+  // The viewer's time zone, for the server, which prints the times.
+  try {
+    var zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (zone && document.cookie.indexOf("annals_zone=" + encodeURIComponent(zone)) < 0) {
+      var secure = location.protocol === "https:" ? "; secure" : "";
+      document.cookie = "annals_zone=" + encodeURIComponent(zone) + "; path=/; max-age=31536000; samesite=lax" + secure;
+    }
+  } catch (e) { /* times stay in UTC */ }
+
   // New events: counted while the page is read, shown when asked for.
   var live = null, fresh = 0;
   function stop() {

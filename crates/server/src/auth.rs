@@ -228,7 +228,11 @@ pub(crate) fn cookie_name(app: &App, name: &str) -> String {
 
 /// The value of a cookie, unless it is empty.
 pub(crate) fn cookie(app: &App, headers: &HeaderMap, name: &str) -> Option<String> {
-    let wanted = cookie_name(app, name);
+    plain_cookie(headers, &cookie_name(app, name))
+}
+
+/// The same for a cookie that a script made, and that nothing is trusted to.
+pub(crate) fn plain_cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies
         .flat_map(|cookies| cookies.split(';'))

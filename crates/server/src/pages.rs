@@ -12,6 +12,7 @@ pub(crate) mod event;
 pub(crate) mod forgotten;
 mod form;
 mod format;
+pub(crate) mod history;
 mod json_text;
 pub(crate) mod login;
 pub(crate) mod manage;
@@ -25,6 +26,7 @@ pub(crate) mod searches;
 pub(crate) mod setup;
 mod shell;
 pub(crate) mod tracked;
+mod zone;
 
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode, header};

@@ -63,6 +63,7 @@ routes! {
     get "/audit" pages::audit::show_audit,
     get "/audit/events/{id}" pages::event::show_event,
     get "/audit/complete" pages::complete::show_suggestions,
+    get "/audit/history" pages::history::show_history,
     get "/audit/tracked" pages::tracked::show_tracked,
     get "/audit/query-help" pages::query_help::show_query_help,
     get "/searches" pages::searches::show_searches,

@@ -1,5 +1,6 @@
 //! `annals search`.
 
+use annals_client::ClientError;
 use annals_engine::SearchError;
 use annals_model::limits::PAGE_ROWS_MAX;
 use serde_json::Value;
@@ -41,17 +42,7 @@ pub(crate) fn run(args: &SearchArgs, target: &TargetArgs, json: bool) -> anyhow:
     let limit = if args.count { 1 } else { args.limit };
     let results = match target.search(&text, limit, args.offset) {
         Ok(results) => results,
-        Err(error) => {
-            return match error.downcast_ref::<SearchError>() {
-                Some(SearchError::Query(errors)) => query::report(errors, &text, json),
-                _ => match error.downcast_ref::<annals_client::ClientError>() {
-                    Some(annals_client::ClientError::Refused { status: 400, problem }) => {
-                        refused_query(problem, &error, json)
-                    }
-                    _ => Err(error),
-                },
-            };
-        }
+        Err(error) => return report_failure(error, &text, json),
     };
     let count = results["count"].as_u64().unwrap_or(0);
     if args.count {
@@ -62,6 +53,17 @@ pub(crate) fn run(args: &SearchArgs, target: &TargetArgs, json: bool) -> anyhow:
         print_events(&results, count, args.offset)?;
     }
     Ok(output::GOOD)
+}
+
+/// Reports a bad query as such, whoever found it; other failures go on.
+pub(crate) fn report_failure(error: anyhow::Error, text: &str, json: bool) -> anyhow::Result<u8> {
+    if let Some(SearchError::Query(errors)) = error.downcast_ref::<SearchError>() {
+        return query::report(errors, text, json);
+    }
+    if let Some(ClientError::Refused { status: 400, problem }) = error.downcast_ref::<ClientError>() {
+        return refused_query(problem, &error, json);
+    }
+    Err(error)
 }
 
 /// A server's answer to a bad query, in the shape that `--json` has for a local one.
@@ -75,33 +77,10 @@ fn refused_query(problem: &Value, error: &anyhow::Error, json: bool) -> anyhow::
 }
 
 fn print_events(results: &Value, count: u64, offset: u64) -> anyhow::Result<()> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let empty = Vec::new();
     let events = results["audit_logs"].as_array().unwrap_or(&empty);
     for event in events {
-        let user = match event["user"]["username"].as_str() {
-            Some(name) if !name.is_empty() => name.to_owned(),
-            _ if event["actor_type"] == "system" => "the system".to_owned(),
-            _ if event["user"].is_object() => text(&event["user"]["id"]),
-            _ => "someone unauthenticated".to_owned(),
-        };
-        let target = match text(&event["resource_target"]) {
-            target if target.is_empty() => text(&event["resource_id"]),
-            target => target,
-        };
-        let sentence = text(&event["description"]).replace("{user}", &user).replace("{target}", &target);
-        let mut row = format!(
-            "{:27} {:>3}  {}",
-            text(&event["time"]),
-            event["status_code"],
-            printable(sentence.trim())
-        );
-        let changed: Vec<String> =
-            event["diff"].as_object().into_iter().flatten().map(|(field, _)| printable(field)).collect();
-        if !changed.is_empty() {
-            row.push_str(&format!("  [{}]", changed.join(", ")));
-        }
-        output::line(row)?;
+        output::line(event_line(event))?;
     }
     let shown = events.len() as u64;
     if shown > 0 {
@@ -110,6 +89,30 @@ fn print_events(results: &Value, count: u64, offset: u64) -> anyhow::Result<()> 
         output::line(format_args!("{count} events"))?;
     }
     Ok(())
+}
+
+/// One event, as people read it.
+pub(crate) fn event_line(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let user = match event["user"]["username"].as_str() {
+        Some(name) if !name.is_empty() => name.to_owned(),
+        _ if event["actor_type"] == "system" => "the system".to_owned(),
+        _ if event["user"].is_object() => text(&event["user"]["id"]),
+        _ => "someone unauthenticated".to_owned(),
+    };
+    let target = match text(&event["resource_target"]) {
+        target if target.is_empty() => text(&event["resource_id"]),
+        target => target,
+    };
+    let sentence = text(&event["description"]).replace("{user}", &user).replace("{target}", &target);
+    let mut row =
+        format!("{:27} {:>3}  {}", text(&event["time"]), event["status_code"], printable(sentence.trim()));
+    let changed: Vec<String> =
+        event["diff"].as_object().into_iter().flatten().map(|(field, _)| printable(field)).collect();
+    if !changed.is_empty() {
+        row.push_str(&format!("  [{}]", changed.join(", ")));
+    }
+    row
 }
 
 /// Control characters in a name must not move the terminal's cursor or change its title.

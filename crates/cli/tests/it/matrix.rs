@@ -22,6 +22,8 @@ const TABLE: &[(&str, &[&str], Over)] = &[
     ("demo", &[], Nothing),
     ("serve", &[], DataOnly),
     ("search", &["action:write"], OverServer("ddaadd")),
+    ("tail", &["--after-seq", "0", "--limit", "1"], OverServer("ddaadd")),
+    ("export", &["action:write"], OverServer("ddaadd")),
     ("import", &["EVENTS", "--format", "native"], OverServer("dadddd")),
     ("verify", &[], DataOnly),
     ("repair", &[], DataOnly),

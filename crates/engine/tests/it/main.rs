@@ -8,6 +8,8 @@
 )]
 
 mod access;
+mod export;
+mod follow;
 mod history;
 mod ingest;
 mod license;

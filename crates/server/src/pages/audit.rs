@@ -16,6 +16,7 @@ use super::page_error::PageError;
 use super::query_text::{self, Token};
 use super::row::{Piece, Row};
 use super::shell::{Section, Shell};
+use super::zone::Zone;
 use super::{encoded, format, html, search_href};
 use crate::App;
 use crate::auth::{PageCaller, blocking};
@@ -95,6 +96,7 @@ struct Found {
     previous_href: Option<String>,
     next_href: Option<String>,
     is_beyond_end: bool,
+    zone: String,
     histogram: Option<Histogram>,
     facets: Vec<Facet>,
     /// Nobody has sent an event yet: where to send the first one to.
@@ -145,6 +147,7 @@ struct Menu {
 pub(crate) async fn show_audit(
     State(app): State<App>,
     PageCaller(principal): PageCaller,
+    zone: Zone,
     headers: HeaderMap,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
@@ -163,14 +166,15 @@ pub(crate) async fn show_audit(
         let started = Instant::now();
         let offset = (page - 1).saturating_mul(PAGE_ROWS as u64);
         let request = SearchRequest { query: &searched, limit: PAGE_ROWS, offset, after: None };
-        let results = engine.search(&principal, &request, |found| Ok(Row::new(&found)))?;
+        let results = engine.search(&principal, &request, |found| Ok(Row::new(&found, &zone)))?;
         let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
         // What Annals records of itself is there from the first sign-in on.
         let may_be_first_run = searched.is_empty() && results.count <= PAGE_ROWS as u64;
         let is_first_run = may_be_first_run && !engine.has_events_of_producers(&principal)?;
-        let today = format::utc(engine.now()).date();
+        let today = zone.at(engine.now()).date();
         let mut found = Found::new(&searched, page, results.count, results.events, today);
         found.notes = results.notes;
+        found.zone.clone_from(&zone.name);
         found.leaves_out_reads = !results.shows_reads;
         found.duration_text =
             if duration_ms < 1.0 { "under 1 ms".to_owned() } else { format!("{duration_ms:.0} ms") };
@@ -353,6 +357,7 @@ impl Found {
             previous_href: (page > 1).then(|| search_href(query, (page - 1).min(page_count))),
             next_href: (page < page_count).then(|| search_href(query, page + 1)),
             is_beyond_end,
+            zone: "UTC".to_owned(),
             histogram: None,
             facets: Vec::new(),
             first_run: None,

@@ -1,15 +1,23 @@
 //! All that is known of one event.
 
 use annals_engine::FoundEvent;
-use annals_model::audit_log::StoredEvent;
+use annals_model::audit_log::{AuditLog, PersonalActor, PlainActor, StoredEvent, outcome};
+use annals_model::json::Text;
 use annals_model::record::Group;
+use annals_model::time::Time;
+use annals_query::QUERY_BYTES_MAX;
 
 use super::client_name::ClientName;
 use super::diff_view::{self, DiffRow};
 use super::json_text::laid_out;
 use super::query_text::term;
 use super::row::{Actor, named};
-use super::{format, search_href};
+use super::{format, history, search_href};
+
+/// Bytes of an event's JSON that a button carries along; a longer one is behind its link only.
+const COPIED_JSON_BYTES_MAX: usize = 64 * 1024;
+/// What is around a moment: so many microseconds before and after.
+const AROUND_US: i64 = 5 * 60 * 1_000_000;
 
 /// The opened part of a row, and the body of the event's own page.
 #[derive(Debug)]
@@ -25,6 +33,8 @@ pub(super) struct Detail {
     /// JSON laid out, empty if there are no additional fields.
     pub(super) additional: String,
     pub(super) additional_erased: bool,
+    /// The event as the API returns it, to be copied; empty if it is too long for that.
+    pub(super) json: String,
 }
 
 /// A line of the context.
@@ -32,7 +42,11 @@ pub(super) struct Detail {
 pub(super) struct Entry {
     pub(super) name: &'static str,
     pub(super) value: String,
+    /// The search for this value, or empty if nothing finds it.
+    pub(super) href: String,
     pub(super) aside: String,
+    /// The search for what stands aside, or empty.
+    pub(super) aside_href: String,
     pub(super) kind: EntryKind,
 }
 
@@ -76,13 +90,19 @@ impl Detail {
             id: event.id.to_string(),
             is_page,
             summary,
-            links: links(event),
+            links: links(event, found.added.seq),
             rows,
             no_changes,
             context: context(event, found.added.seq),
             additional: if has_additional { laid_out(event.additional_fields) } else { String::new() },
             additional_erased,
+            json: copied_json(found),
         }
+    }
+
+    /// Address of the event as JSON.
+    pub(super) fn json_href(&self) -> String {
+        format!("/api/v2/audit/{}", self.id)
     }
 
     pub(super) fn href(&self) -> String {
@@ -90,100 +110,178 @@ impl Detail {
     }
 }
 
-fn links(event: &StoredEvent<'_>) -> Vec<(&'static str, String)> {
+fn copied_json(found: &FoundEvent<'_>) -> String {
+    // What cannot be written is damaged; the page of the event shows what can be read of it.
+    let Ok(event) = AuditLog::new(found.event, found.added.clone()) else { return String::new() };
+    let json = serde_json::to_string(&event).map(|json| laid_out(&json)).unwrap_or_default();
+    if json.len() > COPIED_JSON_BYTES_MAX { String::new() } else { json }
+}
+
+/// The search that one term makes, or nothing if no query can say it.
+fn found_by(key: &str, value: &str) -> String {
+    let query = if value.is_empty() { String::new() } else { term(key, value) };
+    if query.is_empty() || query.len() > QUERY_BYTES_MAX { String::new() } else { search_href(&query, 1) }
+}
+
+/// The search for the events of a person, by the best that is known of them.
+fn found_by_person(plain: Option<&PlainActor<'_>>, personal: &PersonalActor<'_>) -> String {
+    let id = plain.map_or("", |plain| plain.id.as_str());
+    match (personal.username.as_str(), personal.email.as_str()) {
+        ("", "") => found_by("user_id", id),
+        ("", email) => found_by("email", email),
+        (username, _) => found_by("username", username),
+    }
+}
+
+fn links(event: &StoredEvent<'_>, seq: u64) -> Vec<(&'static str, String)> {
     let body = &event.body;
-    let mut links = Vec::new();
-    let kind = term("resource_type", body.resource_type.as_str());
-    let resource = match (body.resource_id.as_str(), &*event.target) {
-        ("", "") => None,
-        ("", target) => Some(term("resource_target", target)),
-        (id, _) => Some(term("resource_id", id)),
+    let kind = body.resource_type.as_str();
+    let id = body.resource_id.as_str();
+    let resource = match (id, &*event.target) {
+        ("", "") => String::new(),
+        ("", target) => term("resource_target", target),
+        (id, _) => term("resource_id", id),
     };
-    if let Some(resource) = resource {
-        links.push(("Filter by this resource", format!("{kind} {resource}")));
+    let resource_query = format!("{} {resource}", term("resource_type", kind));
+    let is_searchable = !resource.is_empty() && resource_query.len() <= QUERY_BYTES_MAX;
+    let moved = |us: i64| Time::from_micros_saturating(event.time.as_micros().saturating_add(us));
+    let around = format!("time:{}..{}", moved(-AROUND_US), moved(AROUND_US));
+    let links = [
+        ("Same resource", if is_searchable { search_href(&resource_query, 1) } else { String::new() }),
+        (
+            "History of this resource",
+            if id.is_empty() { String::new() } else { history::href(kind, id, Some(seq)) },
+        ),
+        ("Same request", found_by("request_id", body.request_id.as_str())),
+        ("Same person", found_by_person(body.user.as_ref(), &event.who.user)),
+        ("Same address", found_by("ip", event.origin.ip.as_str())),
+        ("Around this time (5 minutes)", search_href(&around, 1)),
+    ];
+    links.into_iter().filter(|(_, href)| !href.is_empty()).collect()
+}
+
+/// The context while it is put together.
+#[derive(Default)]
+struct Context {
+    entries: Vec<Entry>,
+}
+
+impl Context {
+    /// Adds a line, unless there is nothing to say.
+    fn push(&mut self, name: &'static str, value: &str, href: String, kind: EntryKind) -> &mut Context {
+        if !value.is_empty() {
+            let (value, aside, aside_href) = (value.to_owned(), String::new(), String::new());
+            self.entries.push(Entry { name, value, href, aside, aside_href, kind });
+        }
+        self
     }
-    if !body.request_id.as_str().is_empty() {
-        links.push(("Same request", term("request_id", body.request_id.as_str())));
+
+    /// Adds a line whose value a key finds.
+    fn found(&mut self, name: &'static str, value: &str, key: &str, kind: EntryKind) -> &mut Context {
+        self.push(name, value, found_by(key, value), kind)
     }
-    let user_id = body.user.as_ref().map_or("", |user| user.id.as_str());
-    match (event.who.user.username.as_str(), user_id) {
-        ("", "") => {}
-        ("", id) => links.push(("Same person", term("user_id", id))),
-        (username, _) => links.push(("Same person", term("username", username))),
+
+    /// Puts something beside the value of the last line.
+    fn aside(&mut self, aside: &str, href: String) {
+        if let Some(last) = self.entries.last_mut().filter(|_| !aside.is_empty()) {
+            (last.aside, last.aside_href) = (aside.to_owned(), href);
+        }
     }
-    links.into_iter().map(|(name, query)| (name, search_href(&query, 1))).collect()
+}
+
+fn joined(roles: &[Text<'_>]) -> String {
+    roles.iter().map(Text::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn context(event: &StoredEvent<'_>, seq: u64) -> Vec<Entry> {
+    use EntryKind::{Id, Text, Time};
     let body = &event.body;
-    let mut entries = Vec::new();
-    let mut push = |name, value: &str, aside: &str, kind| {
-        if !value.is_empty() {
-            entries.push(Entry { name, value: value.to_owned(), aside: aside.to_owned(), kind });
-        }
-    };
-    let who_erased = event.erased.contains(&Group::Who);
-    let origin_erased = event.erased.contains(&Group::Origin);
-    let roles = |roles: &[annals_model::json::Text<'_>]| {
-        roles.iter().map(annals_model::json::Text::as_str).collect::<Vec<_>>().join(", ")
-    };
-
-    push("Time", &event.time.to_string(), "", EntryKind::Time);
-    push("Received", &event.received.to_string(), "", EntryKind::Time);
-    let actor = Actor::of(event);
-    let user_roles = body.user.as_ref().map(|user| roles(&user.roles)).unwrap_or_default();
-    push("Actor", actor.name(), &user_roles, EntryKind::Text);
-    if actor.name() != event.who.user.name.as_str() {
-        push("Name", event.who.user.name.as_str(), "", EntryKind::Text);
+    let mut context = Context::default();
+    context.found("Time", &event.time.to_string(), "time", Time);
+    context.push("Received", &event.received.to_string(), String::new(), Time);
+    people(event, &mut context);
+    if event.erased.contains(&Group::Origin) {
+        context.push("Address", "erased", String::new(), Text);
     }
-    if actor.name() != event.who.user.email.as_str() {
-        push("Email", event.who.user.email.as_str(), "", EntryKind::Text);
-    }
-    push("Actor type", body.actor_type.as_str(), "", EntryKind::Text);
-    if let Some(user) = &body.user {
-        push("Actor id", user.id.as_str(), "", EntryKind::Id);
-    }
-    for (name, plain, personal) in [
-        // The impersonator is who really acted; the actor is whose rights were used.
-        ("Impersonator", &body.impersonator, &event.who.impersonator),
-        ("On behalf of", &body.on_behalf_of, &event.who.on_behalf_of),
-    ] {
-        let Some(other) = named(plain.as_ref(), personal, who_erased) else { continue };
-        let other_roles = plain.as_ref().map(|plain| roles(&plain.roles)).unwrap_or_default();
-        push(name, other.name(), &other_roles, EntryKind::Text);
-    }
-    if origin_erased {
-        push("Address", "erased", "", EntryKind::Text);
-    }
-    push("Address", event.origin.ip.as_str(), "", EntryKind::Id);
+    context.found("Address", event.origin.ip.as_str(), "ip", Id);
     let user_agent = event.origin.user_agent.as_str();
     let client = ClientName::read(user_agent);
-    push("Client", &client.program, client.system, EntryKind::Text);
+    context.push("Client", &client.program, found_by("user_agent", user_agent), Text);
+    if !client.program.is_empty() {
+        context.aside(client.system, String::new());
+    }
     if user_agent != client.program {
-        push("User agent", user_agent, "", EntryKind::Text);
+        context.found("User agent", user_agent, "user_agent", Text);
     }
     if let Some(organization) = &body.organization {
+        let id = organization.id.as_str();
         let (display, name) = (organization.display_name.as_str(), organization.name.as_str());
         let (value, aside) = if display.is_empty() || display == name { (name, "") } else { (display, name) };
-        push("Organization", value, aside, EntryKind::Text);
+        let by = [id, name, display].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        context.push("Organization", value, found_by("organization", by), Text);
         if value.is_empty() {
-            push("Organization", organization.id.as_str(), "", EntryKind::Id);
+            context.found("Organization", id, "organization", Id);
+        } else {
+            context.aside(aside, String::new());
         }
     }
-    push("Type", body.resource_type.as_str(), body.action.as_str(), EntryKind::Text);
-    push("Resource", &event.target, "", EntryKind::Text);
-    push("Resource id", body.resource_id.as_str(), "", EntryKind::Id);
-    push(
-        "Status",
-        &body.status_code.to_string(),
-        annals_model::audit_log::outcome(body.status_code),
-        EntryKind::Text,
-    );
-    push("Build reason", body.build_reason.as_str(), "", EntryKind::Text);
-    push("Event id", &event.id.to_string(), "", EntryKind::Id);
-    push("Request id", body.request_id.as_str(), "", EntryKind::Id);
-    push("Sequence", &format::grouped(seq), "", EntryKind::Text);
-    let source_seq = body.source_seq.map(|seq| format!("no. {}", format::grouped(seq))).unwrap_or_default();
-    push("Source", body.source.as_str(), &source_seq, EntryKind::Text);
-    entries
+    let action = body.action.as_str();
+    context.found("Type", body.resource_type.as_str(), "resource_type", Text);
+    context.aside(action, found_by("action", action));
+    context.found("Resource", &event.target, "resource_target", Text);
+    context.found("Resource id", body.resource_id.as_str(), "resource_id", Id);
+    let how = outcome(body.status_code);
+    context
+        .found("Status", &body.status_code.to_string(), "status_code", Text)
+        .aside(how, found_by("outcome", how));
+    context.found("Build reason", body.build_reason.as_str(), "build_reason", Text);
+    context.found("Event id", &event.id.to_string(), "id", Id);
+    context.found("Request id", body.request_id.as_str(), "request_id", Id);
+    context.push("Sequence", &format::grouped(seq), found_by("seq", &seq.to_string()), Text);
+    let source = body.source.as_str();
+    context.found("Source", source, "source", Text);
+    if let Some(number) = body.source_seq.filter(|_| !source.is_empty()) {
+        context.aside(&format!("no. {}", format::grouped(number)), String::new());
+    }
+    context.entries
+}
+
+/// Who acted, as whom and for whom.
+fn people(event: &StoredEvent<'_>, context: &mut Context) {
+    use EntryKind::{Id, Text};
+    let (body, who) = (&event.body, &event.who);
+    let is_erased = event.erased.contains(&Group::Who);
+    let actor = Actor::of(event);
+    let href = match &actor {
+        Actor::Named(_) | Actor::Erased => found_by_person(body.user.as_ref(), &who.user),
+        _ => found_by("actor_type", body.actor_type.as_str()),
+    };
+    context.push("Actor", actor.name(), href, Text);
+    if let Some(user) = &body.user {
+        context.aside(&joined(&user.roles), String::new());
+    }
+    if actor.name() != who.user.name.as_str() {
+        context.found("Name", who.user.name.as_str(), "text", Text);
+    }
+    if actor.name() != who.user.email.as_str() {
+        context.found("Email", who.user.email.as_str(), "email", Text);
+    }
+    context.found("Actor type", body.actor_type.as_str(), "actor_type", Text);
+    if let Some(user) = &body.user {
+        context.found("Actor id", user.id.as_str(), "user_id", Id);
+    }
+    for (name, key, plain, personal) in [
+        // The impersonator is who really acted; the actor is whose rights were used.
+        ("Impersonator", "impersonator", &body.impersonator, &who.impersonator),
+        ("On behalf of", "on_behalf_of", &body.on_behalf_of, &who.on_behalf_of),
+    ] {
+        let Some(other) = named(plain.as_ref(), personal, is_erased) else { continue };
+        let id = plain.as_ref().map_or("", |plain| plain.id.as_str());
+        let known = [personal.username.as_str(), personal.email.as_str(), id];
+        let known = known.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        context.push(name, other.name(), found_by(key, known), Text);
+        if let Some(plain) = plain {
+            context.aside(&joined(&plain.roles), String::new());
+        }
+    }
 }

@@ -56,10 +56,16 @@ impl Side {
 
 /// Lays out the changes of an event.
 pub(super) fn rows(event: &StoredEvent<'_>) -> Vec<DiffRow> {
+    first_rows(event, usize::MAX)
+}
+
+/// Lays out the first changes of an event, `max` at most.
+pub(super) fn first_rows(event: &StoredEvent<'_>, max: usize) -> Vec<DiffRow> {
     let is_erased = |group: Group| event.erased.contains(&group);
     event
         .changes
         .iter()
+        .take(max)
         .map(|change| row(change, is_erased(Group::DiffOld), is_erased(Group::DiffNew)))
         .collect()
 }
@@ -84,6 +90,18 @@ fn row(change: &FieldChange<'_>, old_erased: bool, new_erased: bool) -> DiffRow 
         new = Side::Erased;
     }
     DiffRow { field, old, new }
+}
+
+/// Lays out a value that stands for itself.
+pub(super) fn unchanged(field: &str, text: &str) -> Side {
+    let mut side = alone(field, text);
+    match &mut side {
+        Side::Text { runs, .. } | Side::Items { items: runs, .. } => {
+            runs.iter_mut().for_each(|run| run.is_marked = false);
+        }
+        Side::Missing | Side::Withheld | Side::Erased | Side::Empty => {}
+    }
+    side
 }
 
 enum Value {

@@ -12,6 +12,7 @@ use super::diff_view::Side;
 use super::page_error::PageError;
 use super::row::{Piece, Row};
 use super::shell::{Section, Shell};
+use super::zone::Zone;
 use super::{format, html, wants_part};
 use crate::App;
 use crate::auth::{PageCaller, blocking};
@@ -38,11 +39,12 @@ struct DetailPartial {
 pub(crate) async fn show_event(
     State(app): State<App>,
     PageCaller(principal): PageCaller,
+    zone: Zone,
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Response {
     let is_part = wants_part(&headers);
-    let result = event(&app, principal, &id, is_part).await;
+    let result = event(&app, principal, &id, is_part, zone).await;
     match result {
         Ok(response) => response,
         Err(error) if is_part => error.into_part(),
@@ -50,14 +52,20 @@ pub(crate) async fn show_event(
     }
 }
 
-async fn event(app: &App, principal: Principal, id: &str, is_part: bool) -> Result<Response, PageError> {
+async fn event(
+    app: &App,
+    principal: Principal,
+    id: &str,
+    is_part: bool,
+    zone: Zone,
+) -> Result<Response, PageError> {
     principal.may_read()?;
     let id = uuid::Uuid::try_parse(id).map_err(|_| PageError::UnknownEvent)?;
     let shell = Shell::new(app, &principal, Section::Audit).await?;
     let found = blocking(app, move |engine| {
         engine.event(&principal, EventId::new(id), |found| {
             let time = format::long_time(found.event.time);
-            Ok((Row::new(&found), Detail::new(&found, !is_part), time))
+            Ok((Row::new(&found, &zone), Detail::new(&found, !is_part), time))
         })
     })
     .await??;

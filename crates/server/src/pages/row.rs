@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::client_name::ClientName;
 use super::format;
+use super::zone::Zone;
 
 /// Changed fields that a line names.
 const FIELDS_SHOWN_MAX: usize = 3;
@@ -159,7 +160,7 @@ pub(super) fn named(
 }
 
 impl Row {
-    pub(super) fn new(found: &FoundEvent<'_>) -> Row {
+    pub(super) fn new(found: &FoundEvent<'_>, zone: &Zone) -> Row {
         let (event, added) = (found.event, &found.added);
         let body = &event.body;
         let actor = Actor::of(event);
@@ -176,8 +177,8 @@ impl Row {
         let user_agent = event.origin.user_agent.as_str();
         Row {
             id: event.id.to_string(),
-            day: format::utc(event.time).date(),
-            clock: format::clock(event.time),
+            day: zone.at(event.time).date(),
+            clock: zone.at(event.time).strftime("%H:%M:%S").to_string(),
             datetime: event.time.to_string(),
             avatar,
             sentence: Sentence {

@@ -148,6 +148,11 @@ async fn without_a_script_the_page_does_the_same() {
     {
         assert!(text.contains(part), "{part} is missing");
     }
+    // Times are those of the reader's zone, where the browser says it.
+    let zoned = server.http.get(format!("{}/audit?filter=resource_target%3Athing-0", server.url));
+    let zoned = zoned.header("cookie", format!("annals_zone=Asia%2FKolkata; {cookie}")).send().await.unwrap();
+    let zoned = zoned.text().await.unwrap();
+    assert!(zoned.contains(">05:30:00</time>") && zoned.contains("times in Asia/Kolkata"), "{zoned}");
     // The days of the form go into the query, so that the address holds everything.
     let (status, location, _) = page("/audit?filter=action%3Adelete&from=2026-03-01&to=2026-03-01").await;
     assert_eq!(

@@ -45,6 +45,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "/audit", "ldaaa lllll"),
     ("get", "/audit/events/{id}", "ldaaa lllll"),
     ("get", "/audit/complete", "ldaaa lllll"),
+    ("get", "/audit/history", "ldaaa lllll"),
     ("get", "/audit/tracked", "laaaa lllll"),
     ("get", "/audit/query-help", "laaaa lllll"),
     ("get", "/searches", "ldaaa lllll"),

@@ -1,57 +1,10 @@
 //! `/searches`: keeping, sharing and finding again, over HTTP as a browser does it.
 
-use annals_engine::{NewPerson, OrganizationRole, Principal, Role};
-use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use annals_engine::Role;
 
 use crate::hostile::naughty_strings;
-use crate::support::{TestServer, form, template_event};
-
-const PASSWORD: &str = "correct horse battery";
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// A person in a browser.
-struct Browser<'s> {
-    server: &'s TestServer,
-    cookie: String,
-}
-
-impl Browser<'_> {
-    /// Adds a person and signs them in.
-    async fn new<'s>(server: &'s TestServer, username: &str, role: Role) -> Browser<'s> {
-        tokio::task::block_in_place(|| {
-            let person = NewPerson { username, email: "", name: "", password: PASSWORD, role };
-            server.engine.add_person(&Principal::operator(), &person).unwrap();
-        });
-        let body = form(&[("username", username), ("password", PASSWORD)]);
-        let request = server.http.post(format!("{}/login", server.url)).header(CONTENT_TYPE, FORM);
-        let response = request.body(body).send().await.unwrap();
-        assert_eq!(response.status(), 303);
-        let cookie = response.headers()[SET_COOKIE].to_str().unwrap();
-        Browser { server, cookie: cookie.split(';').next().unwrap().to_owned() }
-    }
-
-    async fn page(&self, path: &str) -> (u16, String) {
-        let request = self.server.http.get(format!("{}{path}", self.server.url));
-        let response = request.header(COOKIE, &self.cookie).send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
-    }
-
-    /// Sends a form; returns the status, where it leads, and the page.
-    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String, String) {
-        let request = self.server.http.post(format!("{}{path}", self.server.url));
-        let request = request.header(COOKIE, &self.cookie).header(CONTENT_TYPE, FORM).body(form(fields));
-        let response = request.send().await.unwrap();
-        let location = response.headers().get(LOCATION).map(|value| value.to_str().unwrap().to_owned());
-        (response.status().as_u16(), location.unwrap_or_default(), response.text().await.unwrap())
-    }
-
-    /// Sends a form that is taken; returns where it leads.
-    async fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let (status, location, page) = self.send(path, fields).await;
-        assert_eq!(status, 303, "{page}");
-        location
-    }
-}
+use crate::signed_in::Browser;
+use crate::support::{TestServer, template_event};
 
 /// Id of the only search of a page.
 fn id_of(page: &str) -> String {
@@ -152,14 +105,7 @@ async fn a_shared_search_finds_what_its_reader_may_see() {
     let server = TestServer::start().await;
     let anna = Browser::new(&server, "demo-anna", Role::Auditor).await;
     let reader = Browser::new(&server, "demo-reader", Role::Member).await;
-    let organization = tokio::task::block_in_place(|| {
-        let operator = Principal::operator();
-        let new = annals_engine::NewOrganization { name: "red", ..Default::default() };
-        let organization = server.engine.create_organization(&operator, &new).unwrap();
-        let person = server.engine.person_named(&operator, "demo-reader").unwrap();
-        server.engine.add_member(&operator, &organization.id, &person.id, OrganizationRole::Auditor).unwrap();
-        organization.id.0
-    });
+    let organization = reader.made_auditor_of("red");
     let events = [
         template_event("seen-by-both", &format!(r#""organization":{{"id":"{organization}"}}"#)),
         template_event("seen-by-one", r#""organization":{"id":"blue"}"#),

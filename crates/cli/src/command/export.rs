@@ -1,0 +1,228 @@
+//! `annals export`.
+
+mod records;
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use annals_engine::{ExportFormat, ExportRequest, Principal};
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use self::records::Records;
+use crate::command::query::QueryText;
+use crate::command::search::report_failure;
+use crate::output;
+use crate::target::{Target, TargetArgs};
+
+/// Write every matching event to a file or to standard output, by rising seq
+///
+/// Ends at the event that was the newest when it began. Each export is recorded in the log, also one that works in place.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "An export that was cut off goes on with --resume behind the last whole line of FILE.
+In CSV, a cell that begins with = + - @ tab or CR has an apostrophe in front, so that no spreadsheet takes it for a formula.
+
+Examples:
+  annals export --out audit.ndjson
+  annals export outcome:denied since:30d --format csv --out denied.csv
+  annals export --server http://127.0.0.1:2662 --token annals_read_... --out audit.ndjson --resume
+  annals export --after-seq 1234 | your-siem-forwarder")]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    query: QueryText,
+    /// Form of the events: `ndjson` as the API shows them, or `csv`
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = ["ndjson", "csv"])]
+    format: String,
+    /// File to write; standard output if absent
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Go on behind the last whole line of FILE
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Begin behind this seq, not at the first event; CSV has no line of column names then
+    #[arg(long, value_name = "SEQ", conflicts_with = "resume")]
+    after_seq: Option<u64>,
+}
+
+const BAR: &str = "{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
+/// Bytes of a file that are read at once.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Where the events go.
+enum Out {
+    File(File),
+    Standard,
+}
+
+/// What came so far.
+struct Writer {
+    out: Out,
+    records: Records,
+    bar: ProgressBar,
+    json: bool,
+}
+
+/// How an export began.
+struct Begun {
+    count: u64,
+    last_seq: Option<u64>,
+    /// A line of column names comes first.
+    has_head: bool,
+}
+
+pub(crate) fn run(args: &ExportArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
+    let query = args.query.join();
+    let format: ExportFormat = args.format.parse()?;
+    let target = target.open(annals_engine::Options::default())?;
+    let (out, after_seq) = match &args.out {
+        None => (Out::Standard, args.after_seq),
+        Some(path) => {
+            let (file, resumed) = open(path, format, args.resume)?;
+            (Out::File(file), resumed.or(args.after_seq))
+        }
+    };
+    let mut writer = Writer { out, records: Records::new(format), bar: ProgressBar::hidden(), json };
+    let result = export(&target, &query, format, after_seq, &mut writer);
+    writer.bar.finish_and_clear();
+    let begun = match (result, &args.out) {
+        (Ok(begun), _) => begun,
+        (Err(error), Some(path)) if writer.records.bytes == 0 && after_seq.is_none() => {
+            // Nothing came: no empty file is left, in the way of the next attempt.
+            drop(writer);
+            let _ = std::fs::remove_file(path);
+            return report_failure(error, &query, json);
+        }
+        (Err(error), Some(path)) if writer.records.bytes > 0 => {
+            let hint = format!("`{}` holds the first events; --resume goes on behind them", path.display());
+            return Err(error.context(hint));
+        }
+        (Err(error), _) => return report_failure(error, &query, json),
+    };
+    if let Out::File(file) = &writer.out {
+        file.sync_all().context("the file could not be brought to the disk")?;
+        let path = args.out.as_deref().unwrap_or(Path::new("")).display();
+        if json {
+            output::line(json!({"count": begun.count, "last_seq": begun.last_seq}))?;
+        } else {
+            let end = begun.last_seq.map(|seq| format!(", the log up to seq {seq}")).unwrap_or_default();
+            output::note(format_args!("{} events written to `{path}`{end}", begun.count));
+        }
+    }
+    Ok(output::GOOD)
+}
+
+fn export(
+    target: &Target,
+    query: &str,
+    format: ExportFormat,
+    after_seq: Option<u64>,
+    writer: &mut Writer,
+) -> anyhow::Result<Begun> {
+    let begun = match target {
+        Target::Local(engine) => {
+            let request = ExportRequest { query, after_seq, format };
+            let mut export = engine.export(&Principal::operator(), &request).map_err(plain)?;
+            let begun =
+                Begun { count: export.count(), last_seq: export.last_seq(), has_head: export.has_head() };
+            writer.begin(&begun);
+            let mut batch = Vec::new();
+            loop {
+                batch.clear();
+                let more = engine.export_batch(&mut export, &mut batch);
+                writer.write(&batch)?;
+                if !more? {
+                    break begun;
+                }
+            }
+        }
+        Target::Remote(client, runtime) => {
+            let mut export = runtime.block_on(client.export(query, format.name(), after_seq))?;
+            let begun =
+                Begun { count: export.count(), last_seq: export.last_seq(), has_head: export.has_head() };
+            writer.begin(&begun);
+            while let Some(chunk) = runtime.block_on(export.chunk())? {
+                writer.write(&chunk)?;
+            }
+            begun
+        }
+    };
+    let came = writer.records.count - u64::from(begun.has_head);
+    anyhow::ensure!(came == begun.count, "{} events were announced and {came} came", begun.count);
+    Ok(begun)
+}
+
+/// The failure of the search inside, where it is one, so that a bad query is reported as everywhere.
+fn plain(error: annals_engine::ExportError) -> anyhow::Error {
+    match error {
+        annals_engine::ExportError::Search(error) => error.into(),
+        other => other.into(),
+    }
+}
+
+impl Writer {
+    fn begin(&mut self, begun: &Begun) {
+        if matches!(self.out, Out::File(_)) {
+            self.bar = output::progress_bar(BAR, self.json);
+            self.bar.set_length(begun.count);
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        match &mut self.out {
+            Out::File(file) => file.write_all(bytes).context("the file cannot be written")?,
+            Out::Standard => match std::io::stdout().lock().write_all(bytes) {
+                // As every command: a reader that has gone away ends it quietly.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                    std::process::exit(i32::from(output::GOOD))
+                }
+                other => other?,
+            },
+        }
+        self.records.push(bytes);
+        self.bar.set_position(self.records.count);
+        Ok(())
+    }
+}
+
+/// Opens the file to write. To go on with one, it is cut behind its last whole line, whose seq is returned.
+fn open(path: &Path, format: ExportFormat, resume: bool) -> anyhow::Result<(File, Option<u64>)> {
+    let shown = path.display();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    if resume && path.exists() {
+        let mut file = options.open(path).with_context(|| format!("cannot open `{shown}`"))?;
+        let records = read_records(&mut file, format).with_context(|| format!("cannot read `{shown}`"))?;
+        let last_seq =
+            records.last_seq().with_context(|| format!("cannot go on with `{shown}`; name another file"))?;
+        // With nothing but column names, it begins anew.
+        let kept = if last_seq.is_some() { records.bytes } else { 0 };
+        file.set_len(kept).and_then(|()| file.seek(SeekFrom::Start(kept)))?;
+        return Ok((file, last_seq));
+    }
+    #[cfg(unix)]
+    {
+        // Events are personal data: others on this machine do not read them.
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    match options.create_new(true).open(path) {
+        Ok(file) => Ok((file, None)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            anyhow::bail!("`{shown}` exists; --resume goes on with it, or name another file")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot write `{shown}`")),
+    }
+}
+
+fn read_records(file: &mut File, format: ExportFormat) -> std::io::Result<Records> {
+    let mut records = Records::new(format);
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(records),
+            count => records.push(&block[..count]),
+        }
+    }
+}
