@@ -33,6 +33,9 @@ impl<'e> FoundEvent<'e> {
     }
 }
 
+/// When a resource was deleted: time, and seq of the event.
+pub(crate) type Deleted = (i64, u64);
+
 /// What was read last: events of a page often lie side by side.
 enum Read {
     Nothing,
@@ -109,12 +112,12 @@ impl Engine {
         event: &StoredEvent<'_>,
         seq: u64,
     ) -> Result<Added, EngineError> {
-        let is_deleted = self.is_deleted(registry, event, seq, &|kind, id| self.deleted_at(kind, id))?;
+        let is_deleted = self.is_deleted(registry, event, seq, |kind, id| self.deleted_at(kind, id))?;
         Ok(self.added_to(registry, event, seq, is_deleted))
     }
 
     /// When a resource was deleted last, time and seq.
-    pub(crate) fn deleted_at(&self, kind: &str, id: &str) -> Result<Option<(i64, u64)>, EngineError> {
+    pub(crate) fn deleted_at(&self, kind: &str, id: &str) -> Result<Option<Deleted>, EngineError> {
         Ok(self.store.deleted_at(kind, id)?)
     }
 
@@ -166,7 +169,7 @@ impl Engine {
         registry: &Registry,
         event: &StoredEvent<'_>,
         seq: u64,
-        deleted_at: &dyn Fn(&str, &str) -> Result<Option<(i64, u64)>, EngineError>,
+        deleted_at: impl FnOnce(&str, &str) -> Result<Option<Deleted>, EngineError>,
     ) -> Result<bool, EngineError> {
         let kind = event.body.resource_type.as_str();
         let own = || Some((kind, event.body.resource_id.as_str().to_owned()));

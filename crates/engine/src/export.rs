@@ -185,7 +185,7 @@ impl Engine {
         walk.go(self, &mut |seq, record| {
             let event = StoredEvent::read(record)?;
             let is_deleted =
-                self.is_deleted(&registry, &event, seq, &|kind, id| deletions.deleted_at(self, kind, id))?;
+                self.is_deleted(&registry, &event, seq, |kind, id| deletions.deleted_at(self, kind, id))?;
             let added = self.added_to(&registry, &event, seq, is_deleted);
             let event = AuditLog::new(&event, added)?;
             match format {

@@ -67,3 +67,10 @@ impl Drop for Browser {
         drop(self.server.wait());
     }
 }
+
+/// The script of axe-core, which looks for what keeps people from using a page.
+pub fn axe_script() -> String {
+    let file = crate::cache_dir().join("axe-core-4.14.1/node_modules/axe-core/axe.min.js");
+    std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; run tools/need-test-parts", file.display()))
+}

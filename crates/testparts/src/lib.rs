@@ -20,7 +20,7 @@ mod promtool;
 mod s3;
 mod watcher;
 
-pub use browser::Browser;
+pub use browser::{Browser, axe_script};
 pub use duckdb::duckdb;
 pub use oidc::OidcProvider;
 pub use postgres::Postgres;

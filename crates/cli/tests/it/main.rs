@@ -9,6 +9,7 @@
 
 mod commands;
 mod crash;
+mod follow;
 mod foreign;
 mod import;
 mod matrix;

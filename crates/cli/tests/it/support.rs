@@ -52,6 +52,12 @@ impl Server {
         Server { child, lines, url }
     }
 
+    /// A server that was started otherwise and has said its address.
+    pub(crate) fn of_child(mut child: Child, url: &str) -> Server {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Server { child, lines, url: url.to_owned() }
+    }
+
     /// The set-up link of a new server; waits for ever on one that has people.
     pub(crate) fn setup_link(&mut self) -> String {
         let mut lines = self.lines.by_ref().map(Result::unwrap);

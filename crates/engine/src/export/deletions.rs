@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use crate::Engine;
 use crate::error::EngineError;
+use crate::events::Deleted;
 
 /// From so many events on, reading all deletions at once costs less than asking for each event.
 const EVENTS_WORTH_IT: u64 = 20_000;
@@ -13,9 +14,6 @@ const EVENTS_WORTH_IT: u64 = 20_000;
 const DELETIONS_MAX: usize = 500_000;
 /// Answers that are remembered then.
 const ANSWERS_MAX: usize = 20_000;
-
-/// When and where a resource was deleted.
-type Deleted = (i64, u64);
 
 /// Knows when resources were deleted last. Resources go by hashes under a key of this process: two of a million are the same with a
 /// probability of 2^-25, and nobody can make them so.

@@ -70,6 +70,8 @@ struct SearchPage {
     menus: Vec<Menu>,
     dates: Dates,
     export_href: String,
+    /// Saved searches: name, address, whether it is shared.
+    saved: Vec<(String, String, bool)>,
     result: Option<Found>,
 }
 
@@ -159,6 +161,7 @@ pub(crate) async fn show_audit(
     }
     let page = page_of(&pairs);
     let registry = blocking(&app, |engine| engine.registry()).await??;
+    let saved = super::searches::menu(&app, &principal).await?;
     let server = server_address(&app, &headers);
 
     let searched = query.clone();
@@ -224,6 +227,7 @@ pub(crate) async fn show_audit(
             ]
         },
         dates: dates(&query),
+        saved,
         export_href: format!("/api/v2/audit/export?q={}", encoded(&query)),
         query,
         result,

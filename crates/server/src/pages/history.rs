@@ -154,8 +154,10 @@ impl EventView {
     fn new(found: &FoundEvent<'_>, asked: &Asked, zone: &Zone) -> EventView {
         let seq = found.added.seq;
         let more = found.event.changes.len().saturating_sub(FIELDS_SHOWN_MAX);
+        // Its changes stand below already; all else of it has a page.
+        let row = Row { is_open: true, ..Row::new(found, zone) };
         EventView {
-            row: Row::new(found, zone),
+            row,
             seq: format::grouped(seq),
             rows: diff_view::first_rows(found.event, FIELDS_SHOWN_MAX),
             more,

@@ -78,7 +78,9 @@ fn render(markdown: &str) -> Rendered {
                 }
             }
             Event::Start(Tag::Table(alignments)) => {
-                events.push(Event::Html("<div class=\"scroll\">".into()));
+                events.push(Event::Html(
+                    "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\">".into(),
+                ));
                 events.push(Event::Start(Tag::Table(alignments)));
             }
             Event::End(TagEnd::Table) => {
@@ -93,6 +95,9 @@ fn render(markdown: &str) -> Rendered {
                 is_query = false;
                 events.push(Event::Html("</ul>\n".into()));
             }
+            // What may scroll is reached by the keyboard.
+            Event::Start(Tag::CodeBlock(_)) => events.push(Event::Html("<pre tabindex=\"0\"><code>".into())),
+            Event::End(TagEnd::CodeBlock) => events.push(Event::Html("</code></pre>\n".into())),
             Event::Text(text) if is_query => {
                 for line in text.lines().filter(|line| !line.is_empty()) {
                     let item = format!(

@@ -71,7 +71,6 @@ struct SearchRow {
 }
 
 /// The saved searches for the menu beside the search bar: name, address, and whether others see it; one's own first.
-#[expect(dead_code, reason = "the page of the log gets a menu of it")]
 pub(crate) async fn menu(app: &App, principal: &Principal) -> Result<Vec<(String, String, bool)>, PageError> {
     let caller = principal.clone();
     let searches = blocking(app, move |engine| engine.saved_searches(&caller)).await??;

@@ -15,7 +15,7 @@ async fn open(path: &str) -> (TestServer, Window) {
             email: "",
             name: "",
             password: "correct horse",
-            role: Role::Auditor,
+            role: Role::SiteManager,
         };
         server.engine.add_person(&Principal::operator(), &person).unwrap();
     });
@@ -160,4 +160,44 @@ async fn without_a_script_the_page_does_the_same() {
         (303, "/audit?filter=action:delete%20date_from:2026-03-01%20date_to:2026-03-01")
     );
     assert!(page(&location).await.2.contains("<b class=\"num\">6</b>"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_on_any_page() {
+    let (server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    let axe = annals_testparts::axe_script();
+    let id =
+        server.search("resource_target:thing-1").await["audit_logs"][0]["id"].as_str().unwrap().to_owned();
+    let event = format!("/audit/events/{id}");
+    let pages = [
+        "/audit",
+        "/audit?filter=resource_target%3Athing-*%20-action%3Adelete",
+        "/audit?filter=resource_tpye%3Ax",
+        "/audit?filter=username%3Anobody",
+        &event,
+        "/audit/events/nothing",
+        "/audit/tracked",
+        "/audit/query-help",
+        "/searches",
+        "/people",
+        "/organizations",
+        "/tokens",
+        "/settings",
+        "/license",
+        "/account",
+        "/login/forgotten",
+    ];
+    let mut found = Vec::new();
+    for (width, scheme) in [(1440, "light"), (1440, "dark"), (360, "light"), (360, "dark")] {
+        let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
+        window.command("Emulation.setDeviceMetricsOverride", metrics).await;
+        let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        window.command("Emulation.setEmulatedMedia", scheme.clone()).await;
+        for path in pages {
+            window.go(&format!("{}{path}", server.url)).await;
+            let barriers = window.barriers(&axe).await;
+            found.extend(barriers.into_iter().map(|barrier| format!("{path} {width} {scheme}: {barrier}")));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -71,7 +71,7 @@ async fn every_link_of_an_event_finds_it() {
         );
 
         let json_href = format!("/api/v2/audit/{id}");
-        assert_eq!(values(detail, "href", "/api/"), [json_href.clone()]);
+        assert_eq!(values(detail, "href", "/api/"), std::slice::from_ref(&json_href));
         let (status, by_api) = auditor.page(&json_href).await;
         assert_eq!(status, 200);
         let copied = values(detail, "data-copy", "{");

@@ -74,6 +74,21 @@ impl Window {
         }
     }
 
+    /// Sends a command of Chromium's own protocol.
+    pub(crate) async fn command(&self, name: &str, parameters: Value) {
+        self.post("/goog/cdp/execute", json!({"cmd": name, "params": parameters})).await;
+    }
+
+    /// What axe-core finds against WCAG 2.2 AA in the page that stands there.
+    pub(crate) async fn barriers(&self, axe: &str) -> Vec<String> {
+        self.run(axe).await;
+        let script = "const done = arguments[arguments.length - 1]; axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', \
+            'wcag21aa', 'wcag22aa']}).then(found => done(found.violations.map(fault => \
+            `${fault.id}: ${fault.nodes[0].html.slice(0, 200)}`)))";
+        let found = self.post("/execute/async", json!({"script": script, "args": []})).await;
+        found.as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect()
+    }
+
     /// Waits until a script returns true.
     pub(crate) async fn wait_until(&self, script: &str) {
         let begun = Instant::now();
