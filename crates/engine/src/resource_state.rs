@@ -1,6 +1,7 @@
 //! What a resource looked like: its recorded changes, replayed in their order.
 //!
-//! A pure fold over events. It knows of a field what its last change said, and of a field that never changed nothing.
+//! A pure fold over events. It knows of a field what its last change said, and of a field that never changed nothing. From null to
+//! `0` or `false` is no change (see `annals_model::diff`), so of these three it may name another than the resource had.
 
 use std::collections::BTreeMap;
 
@@ -209,12 +210,16 @@ mod tests {
         ]
     }
 
-    /// Values that a diff takes for the same; see `annals_model::diff`.
+    /// Values that a diff takes for the same, or may: from null to `0` or `false` is no change, and so none of these three is one
+    /// from another where null stood between. See `annals_model::diff`.
     fn is_same(one: &Value, other: &Value, was_created_without: bool) -> bool {
-        let is_zero = |value: &Value| {
-            *value == json!(false) || *value == json!(0) || (was_created_without && *value == json!(""))
+        let is_nothing = |value: &Value| {
+            value.is_null()
+                || *value == json!(false)
+                || *value == json!(0)
+                || (was_created_without && *value == json!(""))
         };
-        one == other || (one.is_null() && is_zero(other)) || (is_zero(one) && other.is_null())
+        one == other || (is_nothing(one) && is_nothing(other))
     }
 
     proptest! {
@@ -284,6 +289,17 @@ mod tests {
     fn changed(kind: StepKind, seq: u64, names: &[&str]) -> Step {
         let changes = names.iter().map(|name| ((*name).to_owned(), StateValue::Unset)).collect();
         Step { seq, kind, changes }
+    }
+
+    /// What the test above found: a diff says nothing of `false` that goes by way of null to `0`, so a state cannot know.
+    #[test]
+    fn nothing_by_another_name_is_no_change() {
+        let values = [json!({"a": ""}), json!({"a": false}), json!({}), json!({"a": 0})];
+        let steps = (1..).zip(values.windows(2));
+        let steps = steps.map(|(seq, pair)| step(StepKind::Change, seq, Some(&pair[0]), Some(&pair[1])));
+        let state = replay(steps);
+        let expect = StateField { value: StateValue::Set("false".to_owned()), seq: 1 };
+        assert_eq!(state.fields["a"], expect);
     }
 
     #[test]

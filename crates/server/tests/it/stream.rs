@@ -193,8 +193,8 @@ async fn a_stream_lives_through_silence_and_ends_with_its_credential() {
 
     let ending = Instant::now();
     tokio::task::block_in_place(|| {
-        let token = engine.tokens(&operator).unwrap().into_iter();
-        let token = token.filter(|token| token.name == "revoked" && token.owner.is_none()).next().unwrap();
+        let mut tokens = engine.tokens(&operator).unwrap().into_iter();
+        let token = tokens.find(|token| token.name == "revoked" && token.owner.is_none()).unwrap();
         engine.revoke_token(&operator, &token.id).unwrap();
         engine.remove_member(&operator, &organization.id, &promoted).unwrap();
     });
