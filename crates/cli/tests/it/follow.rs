@@ -139,7 +139,8 @@ fn tail_prints_what_comes_and_survives_the_death_of_the_server() {
             .unwrap();
     let id = tokens["tokens"][0]["id"].as_str().unwrap();
     annals_ok(&["token", "revoke", id, "--data", data.to_str().unwrap()]);
-    tail.note_with("401");
+    let refused: Value = serde_json::from_str(&tail.line()).unwrap();
+    assert!(refused["message"].as_str().unwrap().contains("(401)"), "{refused}");
     drop(server);
 }
 

@@ -42,14 +42,23 @@ impl Server {
     }
 
     /// Starts the server with a prepared command and waits for its address.
-    pub(crate) fn start_with(mut command: Command, dir: &Path) -> Server {
+    pub(crate) fn start_with(command: Command, dir: &Path) -> Server {
+        Server::try_start_with(command, dir).expect("the server prints its address")
+    }
+
+    /// The same for a server that may stop before it has an address.
+    pub(crate) fn try_start_with(mut command: Command, dir: &Path) -> Option<Server> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir);
         let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().expect("the server prints its address").unwrap();
+        let Some(first) = lines.next() else {
+            child.wait().unwrap();
+            return None;
+        };
+        let first = first.unwrap();
         let url = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
         let url = url.split("/audit").next().unwrap().to_owned();
-        Server { child, lines, url }
+        Some(Server { child, lines, url })
     }
 
     /// A server that was started otherwise and has said its address.

@@ -94,6 +94,54 @@ async fn a_struct_is_registered_changed_and_found() {
     assert!(diffs.iter().all(|diff| diff.get("updated_at").is_none()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_followed_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Arc::new(Engine::create_or_open(dir.path(), Options::default()).unwrap());
+    let tokens = tokio::task::block_in_place(|| {
+        [TokenKind::Ingest, TokenKind::Read].map(|kind| {
+            let token = NewToken { kind, name: "test", owner: None, expires: None };
+            engine.create_token(&Principal::operator(), &token).unwrap()
+        })
+    });
+    let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+    let server = annals_server::bind(Arc::clone(&engine), config).await.unwrap();
+    let url = format!("http://{}", server.address());
+    tokio::spawn(server.run(std::future::pending()));
+    let [producer, reader] = tokens.map(|token| Client::new(&url, token.reveal()).unwrap());
+
+    let query = "resource_type:template";
+    let mut stream = reader.follow(query, None).await.unwrap();
+    let events: Vec<Event> = (0..5).map(|n| Event::new("write", "template", &format!("t-{n}"))).collect();
+    producer.append(&events).await.unwrap();
+    let mut seqs = Vec::new();
+    for n in 0..5 {
+        let event = stream.next().await.unwrap().unwrap();
+        let json: Value = serde_json::from_str(&event.json).unwrap();
+        assert_eq!((&json["resource_target"], &json["seq"]), (&json!(format!("t-{n}")), &json!(event.seq)));
+        assert_eq!(stream.after_seq(), Some(event.seq));
+        seqs.push(event.seq);
+    }
+    let mut again = reader.follow(query, Some(seqs[3])).await.unwrap();
+    assert_eq!(again.next().await.unwrap().unwrap().seq, seqs[4]);
+    assert!(matches!(producer.follow(query, None).await, Err(ClientError::Refused { status: 403, .. })));
+
+    for (format, head) in [("ndjson", 0), ("csv", 1)] {
+        let mut export = reader.export(query, format, None).await.unwrap();
+        assert_eq!((export.count(), export.has_head()), (5, head == 1));
+        assert!(export.last_seq() >= Some(seqs[4]));
+        let mut bytes = Vec::new();
+        while let Some(chunk) = export.chunk().await.unwrap() {
+            bytes.extend(chunk);
+        }
+        assert_eq!(String::from_utf8(bytes).unwrap().lines().count(), 5 + head);
+    }
+    let rest = reader.export(query, "csv", Some(seqs[1])).await.unwrap();
+    assert_eq!((rest.count(), rest.has_head()), (3, false));
+    let refused = reader.export(query, "xml", None).await;
+    assert!(matches!(refused, Err(ClientError::Refused { status: 400, .. })));
+}
+
 #[tokio::test]
 async fn wrong_addresses_and_absent_servers_are_said() {
     for bad in ["", "127.0.0.1:2662", "ftp://x", "http://"] {

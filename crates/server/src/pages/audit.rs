@@ -70,6 +70,8 @@ struct SearchPage {
     menus: Vec<Menu>,
     dates: Dates,
     export_href: String,
+    /// What was done before this page was shown, or empty.
+    done: &'static str,
     /// Saved searches: name, address, whether it is shared.
     saved: Vec<(String, String, bool)>,
     result: Option<Found>,
@@ -228,6 +230,11 @@ pub(crate) async fn show_audit(
         },
         dates: dates(&query),
         saved,
+        done: if pairs.iter().any(|(key, value)| key == "done" && value == "saved") {
+            "The search is saved."
+        } else {
+            ""
+        },
         export_href: format!("/api/v2/audit/export?q={}", encoded(&query)),
         query,
         result,

@@ -103,7 +103,7 @@ async fn list(
     fill: impl FnOnce(&mut SearchesPage),
 ) -> Result<Response, PageError> {
     principal.may_read()?;
-    let shell = Shell::new(app, &principal, Section::Audit).await?;
+    let shell = Shell::new(app, &principal, Section::Searches).await?;
     let (own, shared) = blocking(app, move |engine| {
         let searches = engine.saved_searches(&principal)?;
         let own_id = principal.oneself().map(|oneself| &oneself.id);

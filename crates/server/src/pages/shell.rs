@@ -14,6 +14,7 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Audit,
+    Searches,
     Tracked,
     QueryHelp,
     People,
@@ -26,8 +27,9 @@ pub(super) enum Section {
 
 impl Section {
     /// The menu, in its order: those for everyone, then those for site managers.
-    const MENU: [Section; 8] = [
+    const MENU: [Section; 9] = [
         Section::Audit,
+        Section::Searches,
         Section::Tracked,
         Section::QueryHelp,
         Section::People,
@@ -40,6 +42,7 @@ impl Section {
     pub(super) fn name(self) -> &'static str {
         match self {
             Section::Audit => "Audit",
+            Section::Searches => "Saved searches",
             Section::Tracked => "Tracked events",
             Section::QueryHelp => "Query language",
             Section::People => "People",
@@ -54,6 +57,7 @@ impl Section {
     pub(super) fn href(self) -> &'static str {
         match self {
             Section::Audit => "/audit",
+            Section::Searches => "/searches",
             Section::Tracked => "/audit/tracked",
             Section::QueryHelp => "/audit/query-help",
             Section::People => "/people",
@@ -147,7 +151,7 @@ impl Shell {
     /// The entries of the menu that are of use to this person.
     pub(super) fn menu(&self) -> impl Iterator<Item = &'static Section> {
         Section::MENU.iter().filter(|section| match section {
-            Section::Audit => self.may_read,
+            Section::Audit | Section::Searches => self.may_read,
             section => self.may_manage || !section.is_for_managers(),
         })
     }
