@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::form::{SmallForm, set_session};
 use super::html;
+use super::manage::sentence;
 use super::page_error::PageError;
 use super::shell::VERSION;
 use crate::App;
@@ -110,12 +111,4 @@ pub(crate) async fn set_up(
             html(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage { fault, is_name_wrong, ..page })
         }
     }
-}
-
-/// A message with a capital and a period, and without marks of code.
-fn sentence(message: &str) -> String {
-    let message = message.replace('`', "");
-    let mut letters = message.chars();
-    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{capital}{}.", letters.as_str())
 }

@@ -96,6 +96,16 @@ fn the_last_deletion_by_time_is_kept(fixture: &Fixture) {
     assert_eq!(store.deleted_at("thing", "b").unwrap(), Some((1, 4)), "of equal times the later seq counts");
     assert_eq!(store.deleted_at("thing", "c").unwrap(), None);
     assert_eq!(store.deleted_at("other", "b").unwrap(), None);
+    let each = |max| {
+        let mut all = Vec::new();
+        let are_all =
+            store.each_deletion(max, |kind, id, deleted| all.push((kind.to_vec(), id.to_vec(), deleted)));
+        all.sort();
+        (are_all.unwrap(), all)
+    };
+    let of = |id: &str, deleted| (b"thing".to_vec(), id.as_bytes().to_vec(), deleted);
+    assert_eq!(each(2), (true, vec![of("a\0", (9, 2)), of("b", (1, 4))]));
+    assert_eq!((each(1).0, each(1).1.len()), (false, 1), "more than were asked for");
 }
 
 fn damage_is_found_and_named(fixture: &Fixture) {
