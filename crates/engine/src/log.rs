@@ -164,7 +164,9 @@ impl Log {
         let sent = if urgency == Urgency::Producer && queued + bytes > QUEUE_BYTES_MAX && queued > 0 {
             Err(AppendFailure::Backpressure)
         } else {
-            match &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Out of the lock, so that who waits for a place keeps nobody else waiting.
+            let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match sender {
                 None => Err(AppendFailure::Stopping),
                 // What happened has happened: its event waits for its place in the queue.
                 Some(sender) if urgency == Urgency::Own => {
