@@ -74,7 +74,7 @@ impl Engine {
         if let Some(after_seq) = after_seq {
             check_is_in(after_seq, size)?;
         }
-        self.record_read(principal, query, 0);
+        self.record_read(principal, query, None);
         Ok(after_seq.or(size.checked_sub(1)))
     }
 

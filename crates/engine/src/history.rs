@@ -93,7 +93,7 @@ impl Engine {
             let (state, is_cut) = self.state_at(&parts, &filter, at)?;
             (Some(state), is_cut)
         };
-        self.record_read(principal, &query, count);
+        self.record_read(principal, &query, Some(count));
         Ok(Some(History { count, page, events, state, is_state_cut }))
     }
 

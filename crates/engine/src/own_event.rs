@@ -92,7 +92,7 @@ impl OwnEvent {
         event.additional("not_recorded", "what changed was too large for an event")
     }
 
-    pub(crate) fn into_json(mut self, principal: &Principal) -> String {
+    fn into_json(mut self, principal: &Principal) -> String {
         let origin = principal.origin();
         if let Some(ip) = origin.ip {
             self.set("ip", ip.to_string());

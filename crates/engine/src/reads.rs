@@ -5,10 +5,8 @@ use std::time::Duration;
 use annals_query::{Filter, Key, Term};
 use moka::sync::Cache;
 use serde_json::json;
-use tracing::error;
 
 use crate::Engine;
-use crate::ingest::PartialBatch;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
 
@@ -60,9 +58,10 @@ pub(crate) fn without_reads(filter: Filter) -> (Filter, bool) {
 }
 
 impl Engine {
-    /// Records that someone read the log, at most once a person, query and minute. The answer does not wait for it. Whoever
-    /// works on the data directory itself can read its files anyway, and is not recorded.
-    pub(crate) fn record_read(&self, principal: &Principal, query: &str, count: u64) {
+    /// Records that someone read the log, at most once a person, query and minute, with the count of what matched where the
+    /// read counts. The answer does not wait for it. Whoever works on the data directory itself can read its files anyway, and
+    /// is not recorded.
+    pub(crate) fn record_read(&self, principal: &Principal, query: &str, count: Option<u64>) {
         // What a token reads is not what its owner reads.
         let reader = match (principal.token(), principal.person()) {
             (Some(token), _) => &token.id.0,
@@ -74,12 +73,10 @@ impl Engine {
             return;
         }
         let target = target_of(query);
-        let after = json!({"query": query, "event_count": count});
-        let event = OwnEvent::new(READ, AUDIT_LOG, &target).after(after);
-        let text = event.into_json(principal);
-        // The appending thread goes on with it by itself.
-        if let Err(cause) = self.append_texts(&Principal::system(), &[&text], PartialBatch::Refuse) {
-            error!(error = %cause, "a read of the log could not be recorded");
-        }
+        let after = match count {
+            Some(count) => json!({"query": query, "event_count": count}),
+            None => json!({"query": query}),
+        };
+        self.record_own_later(principal, OwnEvent::new(READ, AUDIT_LOG, &target).after(after));
     }
 }

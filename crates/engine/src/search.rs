@@ -186,7 +186,7 @@ impl Engine {
         let next = found.places.last().filter(|_| !is_last).map(|place| Cursor { hit: place.hit });
         let events = self.read_events(&parts, &found.places, each)?;
         self.measure_search(started);
-        self.record_read(principal, request.query, found.count);
+        self.record_read(principal, request.query, Some(found.count));
         Ok(SearchResults { count: found.count, events, next, notes, shows_reads })
     }
 
@@ -221,7 +221,7 @@ impl Engine {
         let page = Page { limit: 1, offset: 0, after: None };
         let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
         let event = self.read_events(&parts, &found.places, each)?.pop();
-        self.record_read(principal, &format!("id:{}", id.uuid()), found.count);
+        self.record_read(principal, &format!("id:{}", id.uuid()), Some(found.count));
         Ok(event)
     }
 
@@ -258,7 +258,7 @@ impl Engine {
         let counts = self.log.index().histogram(&parts, &filter, &edges).map_err(EngineError::from)?;
         self.measure_search(started);
         let count = counts.iter().sum();
-        self.record_read(principal, request.query, count);
+        self.record_read(principal, request.query, Some(count));
         let buckets = edges.into_iter().zip(counts).collect();
         Ok(Histogram { bucket, buckets, count, notes })
     }
@@ -283,7 +283,7 @@ impl Engine {
             other => EngineError::from(other).into(),
         })?;
         self.measure_search(started);
-        self.record_read(principal, query, facets.top.iter().map(|(_, count)| count).sum());
+        self.record_read(principal, query, None);
         Ok((facets, notes))
     }
 

@@ -259,7 +259,6 @@ impl Engine {
             checked.push((setting, value));
         }
         let before = self.store.settings().map_err(EngineError::from)?;
-        // A page sends all its fields: what stays as it is, is not written.
         // The secret belongs to the provider that gave it: another address must not be sent it.
         let changes = |name: &str| {
             checked.iter().any(|(setting, value)| {
@@ -272,6 +271,7 @@ impl Engine {
         {
             checked.push((secret, ""));
         }
+        // A page sends all its fields: what stays as it is, is not written.
         checked.retain(|(setting, value)| before.get(setting.name).map_or("", String::as_str) != *value);
         if checked.is_empty() {
             return Ok(Vec::new());
