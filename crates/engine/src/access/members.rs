@@ -161,11 +161,7 @@ impl Engine {
         let groups = self.store.groups(&organization.id)?;
         let Some(before) = self.store.remove_member(&organization.id, &person.id)? else { return Ok(false) };
         let mut events = vec![member_event("delete", organization, person, Some(&before), None)];
-        for left in groups.iter().filter(|group| group.members.iter().any(|(id, _)| *id == person.id)) {
-            let members = left.members.iter().filter(|(id, _)| *id != person.id).cloned().collect();
-            let after = Group { members, ..left.clone() };
-            events.push(group_event("write", organization, Some(left), Some(&after)));
-        }
+        events.extend(events_of_groups_left(&groups, organization, person));
         self.record_all_own(principal, events);
         Ok(true)
     }
@@ -195,4 +191,18 @@ impl Engine {
         })?;
         Ok(())
     }
+}
+
+/// The events of the groups that a person leaves with their organization.
+pub(super) fn events_of_groups_left(
+    groups: &[Group],
+    organization: &Organization,
+    person: &Person,
+) -> impl Iterator<Item = OwnEvent> {
+    let left = groups.iter().filter(|group| group.members.iter().any(|(id, _)| *id == person.id));
+    left.map(|group| {
+        let members = group.members.iter().filter(|(id, _)| *id != person.id).cloned().collect();
+        let after = Group { members, ..group.clone() };
+        group_event("write", organization, Some(group), Some(&after))
+    })
 }

@@ -1,10 +1,12 @@
 //! Adding, changing, suspending and deleting people.
 
 use annals_model::time::Time;
-use annals_store::{ChangedPerson, EndSessions, LoginType, Person, PersonId, PersonStatus, Role, Session};
+use annals_store::{
+    ChangedPerson, EndSessions, LoginType, Person, PersonId, PersonStatus, Role, Session, StoreError,
+};
 use serde_json::{Value, json};
 
-use super::members::member_event;
+use super::members::{events_of_groups_left, member_event};
 use super::sessions::session_event;
 use super::tokens::token_event;
 use super::{AccessError, check_email, check_line, check_name, new_id, shortened};
@@ -219,13 +221,20 @@ impl Engine {
     /// As [`Engine::change_person`].
     pub fn delete_person(&self, principal: &Principal, id: &PersonId) -> Result<(), AccessError> {
         self.manage_person(principal, "delete", id)?;
-        let memberships = self.store.memberships_of(id)?;
+        let memberships = self.store.memberships_of(id)?.into_iter();
+        let memberships = memberships
+            .map(|(organization, membership)| {
+                let groups = self.store.groups(&organization.id)?;
+                Ok((organization, membership, groups))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
         let deleted = self.store.delete_person(id)?.ok_or_else(|| AccessError::unknown_person(id))?;
         let person = &deleted.person;
         let mut events = vec![person_event("delete", Some(person), None)];
-        events.extend(memberships.iter().map(|(organization, membership)| {
-            member_event("delete", organization, person, Some(membership), None)
-        }));
+        for (organization, membership, groups) in &memberships {
+            events.push(member_event("delete", organization, person, Some(membership), None));
+            events.extend(events_of_groups_left(groups, organization, person));
+        }
         events.extend(deleted.tokens.iter().map(|token| token_event("delete", Some(token), None)));
         events.extend(deleted.shared_searches.iter().map(deletion_event));
         self.record_all_own(principal, events);

@@ -384,6 +384,23 @@ fn an_organizations_auditor_sees_its_events_and_no_others() {
 }
 
 #[test]
+fn a_deleted_person_leaves_organizations_and_groups_by_events() {
+    let log = TestLog::new();
+    let operator = Principal::operator();
+    let red = organization(&log, "id-red", "red");
+    let anna = add_person(&log, "anna", Role::Member);
+    log.engine.add_member(&operator, &red.id, &anna, OrganizationRole::Member).unwrap();
+    let group = log.engine.create_group(&operator, &red.id, &new_group("readers")).unwrap();
+    log.engine.create_group(&operator, &red.id, &new_group("writers")).unwrap();
+    log.engine.add_group_member(&operator, &group.id, &anna).unwrap();
+    log.engine.delete_person(&operator, &anna).unwrap();
+    assert_eq!(event_of(&log, "resource_type:organization_member action:delete")["resource_target"], "anna");
+    let (count, mut events) = log.search("resource_type:group action:write");
+    assert_eq!(count, 2, "she came to one group and left it");
+    assert_eq!(events.remove(0)["diff"], json!({"members": pair(json!(["anna"]), json!([]))}));
+}
+
+#[test]
 fn sight_holds_in_sealed_segments_too() {
     let log = TestLog::new();
     let operator = Principal::operator();
