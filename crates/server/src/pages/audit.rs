@@ -19,7 +19,7 @@ use super::shell::{Section, Shell};
 use super::zone::Zone;
 use super::{encoded, format, html, search_href};
 use crate::App;
-use crate::auth::{PageCaller, blocking};
+use crate::auth::{PageCaller, blocking, counting};
 
 /// Rows of a page, as Coder's own page has them.
 const PAGE_ROWS: usize = 25;
@@ -167,7 +167,7 @@ pub(crate) async fn show_audit(
     let server = server_address(&app, &headers);
 
     let searched = query.clone();
-    let result = blocking(&app, move |engine| -> Result<Found, SearchError> {
+    let result = counting(&app, move |engine| -> Result<Found, SearchError> {
         let started = Instant::now();
         let offset = (page - 1).saturating_mul(PAGE_ROWS as u64);
         let request = SearchRequest { query: &searched, limit: PAGE_ROWS, offset, after: None };
@@ -330,7 +330,7 @@ fn server_address(app: &App, headers: &HeaderMap) -> String {
         (1..=255).contains(&host.len())
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
     };
-    let scheme = if app.config.behind_tls_proxy { "https" } else { "http" };
+    let scheme = if app.config.is_https() { "https" } else { "http" };
     match named.filter(is_plain) {
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{scheme}://{}", app.config.listen),
