@@ -91,14 +91,16 @@ pub(crate) struct AppState {
 pub(crate) type App = Arc<AppState>;
 
 impl AppState {
-    /// The provider by which people may log in, if there is one. Asked at each log-in. Where the page Settings names a provider,
+    /// The provider by which people may log in, if there is one. Where the page Settings names a provider,
     /// its address, client and secret come from there together: the operator's secret goes to the operator's provider only.
-    pub(crate) async fn oidc_config(&self) -> Result<Option<OidcConfig>, ApiError> {
-        let settings = self.settings().await?;
+    pub(crate) fn oidc_config(&self, settings: &Settings) -> Option<OidcConfig> {
         let mut options = self.config.oidc.clone();
         let text = |name: &str| Some(settings.get(name).to_owned()).filter(|value| !value.is_empty());
         if let (Some(url), Some(client_id)) = (text("oidc_url"), text("oidc_client_id")) {
-            options.issuer = url.parse().ok();
+            options.issuer = url
+                .parse()
+                .inspect_err(|error| warn!(%error, "the provider of the page Settings cannot be used"))
+                .ok();
             options.client_id = client_id;
             options.client_secret = text("oidc_client_secret");
         }
@@ -106,13 +108,12 @@ impl AppState {
             options.name = name;
         }
         options.policy.allow_register |= settings.is_on("oidc_allow_register");
-        Ok(options.complete())
+        options.complete()
     }
 
     /// The address under which people reach the server, if it is known: from the page Settings, or as the operator said.
-    pub(crate) async fn access_url(&self) -> Result<Option<AccessUrl>, ApiError> {
-        let settings = self.settings().await?;
-        Ok(settings.get("access_url").parse().ok().or_else(|| self.config.access_url.clone()))
+    pub(crate) fn access_url(&self, settings: &Settings) -> Option<AccessUrl> {
+        settings.get("access_url").parse().ok().or_else(|| self.config.access_url.clone())
     }
 
     /// The settings that were made on the page.
@@ -141,6 +142,11 @@ impl std::fmt::Debug for BoundServer {
 /// # Errors
 /// [`ServerError`] if the address is taken or not ours, or the certificate cannot be used.
 pub async fn bind(engine: Arc<Engine>, config: Config) -> Result<BoundServer, ServerError> {
+    if config.behind_tls_proxy && config.trusted_proxies.is_empty() {
+        warn!(
+            "no proxy is trusted: all clients have the proxy's address, in events and in the limits of log-ins; name it with --trusted-proxy"
+        );
+    }
     let tls = config.tls.clone().map(|files| {
         let certificate = Arc::new(Certificate::read(files)?);
         let acceptor = certificate.acceptor()?;

@@ -65,20 +65,13 @@ struct OidcLink {
 impl<'p> LoginPage<'p> {
     async fn new(app: &App, line: &Line, next: &'p str) -> Result<LoginPage<'p>, PageError> {
         let is_refused = !line.is_private;
-        let oidc = app.oidc_config().await?.filter(|_| line.is_private);
-        let oidc = match oidc {
-            Some(config) => {
-                // To the address to which the provider sends people back: cookies stay with a name.
-                let base = app.access_url().await?;
-                let base = base.as_ref().map(AccessUrl::as_str).unwrap_or_default();
-                Some(OidcLink {
-                    name: config.options.name,
-                    href: format!("{base}/login/oidc?next={}", encoded(next)),
-                })
-            }
-            None => None,
-        };
         let settings = app.settings().await?;
+        let oidc = app.oidc_config(&settings).filter(|_| line.is_private).map(|config| {
+            // To the address to which the provider sends people back: cookies stay with a name.
+            let base = app.access_url(&settings);
+            let base = base.as_ref().map(AccessUrl::as_str).unwrap_or_default();
+            OidcLink { name: config.options.name, href: format!("{base}/login/oidc?next={}", encoded(next)) }
+        });
         let terms = if settings.is_on("terms_enabled") {
             settings.get("terms_text").to_owned()
         } else {

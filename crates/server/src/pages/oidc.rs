@@ -4,7 +4,7 @@
 //! began has both, so nobody can make another's browser log in as themselves. The engine gives each state out once.
 
 use annals_engine::{
-    EngineError, OidcLoginError, Origin, PendingOidc, SESSION_SECONDS, SecretText, TakenOidc,
+    EngineError, OidcLoginError, Origin, PendingOidc, SESSION_SECONDS, SecretText, Settings, TakenOidc,
 };
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -52,8 +52,9 @@ pub(crate) async fn begin(
     if let Err(retry_after_seconds) = blocking(&app, move |engine| engine.may_begin_oidc(&origin)).await?? {
         return Err(PageError::TooManyAttempts { retry_after_seconds });
     }
-    let config = app.oidc_config().await?.ok_or(PageError::OidcOff)?;
-    let redirect = open_redirect(&app, &line, &headers).await?;
+    let settings = app.settings().await?;
+    let config = app.oidc_config(&settings).ok_or(PageError::OidcOff)?;
+    let redirect = open_redirect(&app, &settings, &line, &headers)?;
     let [state, nonce, verifier] = [(); 3].map(|()| SecretText::fresh());
     let secrets = Secrets { state: state.reveal(), nonce: nonce.reveal(), verifier: verifier.reveal() };
     let address = app.oidc.authorization_url(&config, &redirect, &secrets).await.map_err(|error| {
@@ -105,8 +106,9 @@ pub(crate) async fn end(
     headers: HeaderMap,
     callback: Result<Query<Callback>, QueryRejection>,
 ) -> Result<Response, PageError> {
-    let config = app.oidc_config().await?.ok_or(PageError::OidcOff)?;
-    let redirect = open_redirect(&app, &line, &headers).await?;
+    let settings = app.settings().await?;
+    let config = app.oidc_config(&settings).ok_or(PageError::OidcOff)?;
+    let redirect = open_redirect(&app, &settings, &line, &headers)?;
     let callback = callback.map(|Query(callback)| callback).ok();
     let result = log_in(&app, &config, &redirect, &headers, callback, &origin).await;
     let failed = PageError::OidcFailed { name: config.options.name.clone() };
@@ -190,21 +192,26 @@ fn known_error(code: &str) -> &'static str {
 }
 
 /// The address of the callback, if a session may be handed out there.
-async fn open_redirect(app: &App, line: &Line, headers: &HeaderMap) -> Result<RedirectUrl, PageError> {
+fn open_redirect(
+    app: &App,
+    settings: &Settings,
+    line: &Line,
+    headers: &HeaderMap,
+) -> Result<RedirectUrl, PageError> {
     if !line.is_private {
         return Err(PageError::OpenLine);
     }
-    let base = base(app, headers).await?.ok_or(PageError::OidcNoAddress)?;
+    let base = base(app, settings, headers).ok_or(PageError::OidcNoAddress)?;
     RedirectUrl::new(format!("{base}{CALLBACK_PATH}")).map_err(|_| PageError::OidcNoAddress)
 }
 
 /// The address under which this browser reaches us: the configured one, or on this machine the one it asked for.
-async fn base(app: &App, headers: &HeaderMap) -> Result<Option<String>, PageError> {
-    if let Some(url) = app.access_url().await? {
-        return Ok(Some(url.as_str().to_owned()).filter(|_| url.is_private()));
+fn base(app: &App, settings: &Settings, headers: &HeaderMap) -> Option<String> {
+    if let Some(url) = app.access_url(settings) {
+        return Some(url.as_str().to_owned()).filter(|_| url.is_private());
     }
     if !app.address.ip().is_loopback() {
-        return Ok(None);
+        return None;
     }
     let scheme = if app.config.tls.is_some() { "https" } else { "http" };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -219,5 +226,5 @@ async fn base(app: &App, headers: &HeaderMap) -> Result<Option<String>, PageErro
         })
     };
     let asked = asked.filter(is_ours).map(|url| url.as_str().to_owned());
-    Ok(Some(asked.unwrap_or_else(|| format!("{scheme}://{}", app.address))))
+    Some(asked.unwrap_or_else(|| format!("{scheme}://{}", app.address)))
 }
