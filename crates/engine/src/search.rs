@@ -73,6 +73,8 @@ pub struct SearchResults<T> {
     pub notes: Vec<String>,
     /// Recorded reads of the log are among what was searched: the query names their type.
     pub shows_reads: bool,
+    /// The last seq of the log when the search began: what comes behind it is new to the reader. None in an empty log.
+    pub last_seq: Option<u64>,
 }
 
 /// Why nothing was searched.
@@ -176,6 +178,7 @@ impl Engine {
         let Readable { filter, notes, shows_reads } = self.readable_filter(principal, request.query)?;
         let started = Instant::now();
         let parts = self.log.refresh()?;
+        let last_seq = parts.next_seq().checked_sub(1);
         let page = Page {
             limit: request.limit,
             offset: request.offset,
@@ -187,7 +190,7 @@ impl Engine {
         let events = self.read_events(&parts, &found.places, each)?;
         self.measure_search(started);
         self.record_read(principal, request.query, Some(found.count));
-        Ok(SearchResults { count: found.count, events, next, notes, shows_reads })
+        Ok(SearchResults { count: found.count, events, next, notes, shows_reads, last_seq })
     }
 
     /// Says whether anything was recorded besides what Annals records of itself. A page asks it to greet a new log; it shows no

@@ -174,7 +174,7 @@
     q.setAttribute("aria-expanded", "false");
   }
   prepare();
-  document.addEventListener("htmx:after:swap", function () { stop(); prepare(); });
+  document.addEventListener("htmx:after:swap", prepare);
 
   // Density: as it was chosen, in this browser.
   function density(isDense) { document.documentElement.classList.toggle("dense", isDense); }
@@ -195,28 +195,53 @@
     }
   } catch (e) { /* times stay in UTC */ }
 
-  // New events: counted while the page is read, shown when asked for.
-  var live = null, fresh = 0;
-  function stop() {
+  // New events: counted while the page is read, shown when asked for. Paused, nothing is counted; going on begins where it was left.
+  var live = null, state = "", fresh = 0, lastSeq = "";
+  var words = { "": "Live", running: "Pause", paused: "Resume" };
+  function show(next) {
+    state = next;
+    var button = one("[data-live]"), note = one("#fresh");
+    if (button) {
+      button.querySelector(".lbl").textContent = words[state];
+      button.classList.toggle("running", state === "running");
+    }
+    if (!note) return;
+    note.hidden = !fresh;
+    note.querySelector("b").textContent = String(fresh);
+    note.querySelector("[data-paused]").hidden = state !== "paused";
+  }
+  function pause() {
+    if (live) live.close();
+    live = null;
+    show(state && "paused");
+  }
+  function run() {
+    var button = one("[data-live]");
+    if (!button) return;
+    live = new EventSource("/api/v2/audit/stream?q=" + encodeURIComponent(button.dataset.live) + (lastSeq && "&after_seq=" + lastSeq));
+    live.onmessage = function (e) {
+      fresh += 1;
+      lastSeq = e.lastEventId;
+      show("running");
+    };
+    show("running");
+  }
+  // Another list: what is new begins with it, and goes on being counted if it was.
+  function again() {
+    var was = state, button = one("[data-live]");
     if (live) live.close();
     live = null;
     fresh = 0;
-    var button = one("[data-live]"), note = one("#fresh");
-    if (button) button.setAttribute("aria-pressed", "false");
-    if (note) note.hidden = true;
+    lastSeq = button ? button.dataset.seq : "";
+    show("");
+    if (was === "running") run();
   }
+  again();
   document.addEventListener("click", function (e) {
-    var button = e.target.closest("[data-live]");
-    if (!button) return;
-    if (live) { stop(); return; }
-    button.setAttribute("aria-pressed", "true");
-    live = new EventSource("/api/v2/audit/stream?q=" + encodeURIComponent(button.dataset.live));
-    live.onmessage = function () {
-      fresh += 1;
-      var note = one("#fresh");
-      note.hidden = false;
-      note.querySelector("b").textContent = String(fresh);
-    };
+    if (!e.target.closest("[data-live]")) return;
+    if (state === "running") pause(); else run();
   });
-  window.addEventListener("pagehide", stop);
+  document.addEventListener("htmx:after:swap", function () { if (one("[data-live]") !== shown) { shown = one("[data-live]"); again(); } });
+  var shown = one("[data-live]");
+  window.addEventListener("pagehide", pause);
 })();

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 mod client_name;
 pub(crate) mod complete;
 mod detail;
+mod diff_tree;
 mod diff_view;
 pub(crate) mod event;
 pub(crate) mod forgotten;

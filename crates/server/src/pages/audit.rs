@@ -91,6 +91,8 @@ struct Dates {
 struct Found {
     count: u64,
     count_text: String,
+    /// The last seq that was looked at, or nothing.
+    last_seq: String,
     duration_text: String,
     notes: Vec<String>,
     days: Vec<Day>,
@@ -178,6 +180,7 @@ pub(crate) async fn show_audit(
         let is_first_run = may_be_first_run && !engine.has_events_of_producers(&principal)?;
         let today = zone.at(engine.now()).date();
         let mut found = Found::new(&searched, page, results.count, results.events, today);
+        found.last_seq = results.last_seq.map(|seq| seq.to_string()).unwrap_or_default();
         found.notes = results.notes;
         found.zone.clone_from(&zone.name);
         found.leaves_out_reads = !results.shows_reads;
@@ -357,6 +360,7 @@ impl Found {
             }
         }
         Found {
+            last_seq: String::new(),
             count,
             count_text: format::grouped(count),
             duration_text: String::new(),

@@ -1,6 +1,7 @@
 //! One changed field, laid out: which words are old, which are new, and what is withheld.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use annals_model::audit_log::StoredEvent;
 use annals_model::diff::FieldChange;
@@ -8,8 +9,8 @@ use annals_model::json::{self, Kind};
 use annals_model::record::Group;
 use serde_json::value::RawValue;
 
+use super::diff_tree::{self, Part, Tree};
 use super::format;
-use super::json_text::laid_out;
 
 /// Words of a text that are compared one by one; comparing takes the product of both sides.
 const WORDS_MAX: usize = 400;
@@ -37,8 +38,10 @@ pub(super) enum Side {
     Empty,
     /// A text or number in runs, with a form for people beside it.
     Text { runs: Vec<Run>, readable: String },
-    /// A list; how many more there are.
+    /// A list of plain values; how many more there are.
     Items { items: Vec<Run>, more: usize },
+    /// An object, or a list of lists and objects; how many more lines there are.
+    Tree { parts: Vec<Part>, more: usize },
 }
 
 /// A stretch of text that is on both sides, or on this one only.
@@ -94,26 +97,21 @@ fn row(change: &FieldChange<'_>, old_erased: bool, new_erased: bool) -> DiffRow 
 
 /// Lays out a value that stands for itself.
 pub(super) fn unchanged(field: &str, text: &str) -> Side {
-    let mut side = alone(field, text);
-    match &mut side {
-        Side::Text { runs, .. } | Side::Items { items: runs, .. } => {
-            runs.iter_mut().for_each(|run| run.is_marked = false);
-        }
-        Side::Missing | Side::Withheld | Side::Erased | Side::Empty => {}
-    }
-    side
+    side(field, text, false)
 }
 
-enum Value {
+enum Value<'a> {
     Empty,
-    /// A text that people read as such, or an object laid out.
+    /// A text that people read as such.
     Words(String),
     /// Number or truth value.
     Atom(String),
+    /// Plain values.
     List(Vec<String>),
+    Tree(Tree<'a>),
 }
 
-fn value(text: &str) -> Value {
+fn value(text: &str) -> Value<'_> {
     let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { return Value::Words(text.to_owned()) };
     match json::kind(raw) {
         Kind::String => match json::text(raw) {
@@ -121,56 +119,77 @@ fn value(text: &str) -> Value {
             Some(text) => Value::Words(text.into_owned()),
             None => Value::Words(raw.get().to_owned()),
         },
-        Kind::Array => match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-            Ok(items) if !items.is_empty() => Value::List(items.into_iter().map(item).collect()),
-            _ => Value::Atom("[]".to_owned()),
-        },
-        Kind::Object => Value::Words(laid_out(raw.get())),
+        Kind::Array | Kind::Object if matches!(raw.get(), "[]" | "{}") => Value::Atom(raw.get().to_owned()),
+        Kind::Array | Kind::Object => {
+            let tree = Tree::new(raw);
+            tree.plain_items().map_or(Value::Tree(tree), Value::List)
+        }
         Kind::Number | Kind::Bool | Kind::Null => Value::Atom(raw.get().to_owned()),
     }
 }
 
-fn item(raw: &RawValue) -> String {
-    let text = if json::kind(raw) == Kind::String { json::text(raw) } else { None };
-    text.map_or_else(|| raw.get().to_owned(), Cow::into_owned)
+fn alone(field: &str, text: &str) -> Side {
+    side(field, text, true)
 }
 
-fn alone(field: &str, text: &str) -> Side {
+fn side(field: &str, text: &str, is_marked: bool) -> Side {
+    let run = |text| vec![Run { text, is_marked }];
     match value(text) {
         Value::Empty => Side::Empty,
-        Value::List(items) => list(items, |_| true),
-        Value::Words(text) => {
-            Side::Text { runs: vec![Run { text, is_marked: true }], readable: String::new() }
+        Value::List(items) => list(items, |_| is_marked),
+        Value::Words(text) => Side::Text { runs: run(text), readable: String::new() },
+        Value::Atom(text) => {
+            let readable = if is_duration(field) { format::nanoseconds(&text) } else { None };
+            Side::Text { readable: readable.unwrap_or_default(), runs: run(text) }
         }
-        Value::Atom(text) => atom(field, text),
+        Value::Tree(tree) => in_lines(diff_tree::alone(&tree, is_marked)),
     }
+}
+
+fn in_lines(parts: Vec<Part>) -> Side {
+    let (parts, more) = diff_tree::cut(parts);
+    Side::Tree { parts, more }
 }
 
 fn both(field: &str, old: &str, new: &str) -> (Side, Side) {
     match (value(old), value(new)) {
         (Value::List(old), Value::List(new)) => {
             let (before, after) = (old.clone(), new.clone());
-            (list(old, |item| !after.contains(item)), list(new, |item| !before.contains(item)))
+            (list(old, only_in(after)), list(new, only_in(before)))
         }
         (Value::Words(old), Value::Words(new)) => {
             let (old, new) = compare(&old, &new);
             let text = |runs| Side::Text { runs, readable: String::new() };
             (text(old), text(new))
         }
+        (Value::Tree(old), Value::Tree(new)) => {
+            let (old, new) = diff_tree::both(&old, &new);
+            (in_lines(old), in_lines(new))
+        }
         _ => (alone(field, old), alone(field, new)),
     }
 }
 
-fn list(mut items: Vec<String>, is_marked: impl Fn(&String) -> bool) -> Side {
+/// Tells the items that the other side does not have, counting how often each is there.
+fn only_in(other: Vec<String>) -> impl FnMut(&String) -> bool {
+    let mut left: HashMap<String, usize> = HashMap::new();
+    for item in other {
+        *left.entry(item).or_default() += 1;
+    }
+    move |item| match left.get_mut(item) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    }
+}
+
+fn list(mut items: Vec<String>, mut is_marked: impl FnMut(&String) -> bool) -> Side {
     let more = items.len().saturating_sub(ITEMS_MAX);
     items.truncate(ITEMS_MAX);
     let items = items.into_iter().map(|text| Run { is_marked: is_marked(&text), text }).collect();
     Side::Items { items, more }
-}
-
-fn atom(field: &str, text: String) -> Side {
-    let readable = if is_duration(field) { format::nanoseconds(&text) } else { None };
-    Side::Text { readable: readable.unwrap_or_default(), runs: vec![Run { text, is_marked: true }] }
 }
 
 /// Fields of Coder that hold Go durations: whole nanoseconds.
@@ -183,7 +202,7 @@ fn is_duration(field: &str) -> bool {
 }
 
 /// Marks the words that only one side has.
-fn compare(old: &str, new: &str) -> (Vec<Run>, Vec<Run>) {
+pub(super) fn compare(old: &str, new: &str) -> (Vec<Run>, Vec<Run>) {
     let (before, after) = (split(old), split(new));
     if before.len() > WORDS_MAX || after.len() > WORDS_MAX {
         let whole = |text: &str| vec![Run { text: text.to_owned(), is_marked: true }];
@@ -270,6 +289,7 @@ mod tests {
                 let items: Vec<_> = items.iter().map(marked).collect();
                 format!("{} +{more}", items.join("|"))
             }
+            Side::Tree { parts, more } => format!("{} parts +{more}", parts.len()),
             other => format!("{other:?}"),
         }
     }
@@ -302,14 +322,11 @@ mod tests {
         check("count", Some("28800000000000"), None, ("[28800000000000]", "Missing"));
         check("deprecated", None, Some(r#""soon""#), ("Missing", "[soon]"));
         check("description", Some(r#""""#), Some(r#""x""#), ("Empty", "[x]"));
-        check(
-            "acl",
-            Some(r#"["a","b"]"#),
-            Some(r#"["a","c",{"d":1}]"#),
-            ("a|[b] +0", r#"a|[c]|[{"d":1}] +0"#),
-        );
+        check("acl", Some(r#"["a","b"]"#), Some(r#"["a","c","c"]"#), ("a|[b] +0", "a|[c]|[c] +0"));
+        check("acl", Some(r#"["a","a"]"#), Some(r#"["a"]"#), ("a|[a] +0", "a +0"));
         check("acl", Some("[]"), Some(r#"["a"]"#), ("[[]]", "[a] +0"));
-        check("quota", Some(r#"{"a":1}"#), Some(r#"{"a":2}"#), ("{\n  \"a\": [1]\n}", "{\n  \"a\": [2]\n}"));
+        check("quota", Some(r#"{"a":1}"#), Some(r#"{"a":2}"#), ("4 parts +0", "4 parts +0"));
+        check("quota", Some("{}"), Some(r#"[{"a":1}]"#), ("[{}]", "8 parts +0"));
         check("on", Some("true"), Some("false"), ("[true]", "[false]"));
     }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::detail::Detail;
+use super::diff_tree::Part;
 use super::diff_view::Side;
 use super::page_error::PageError;
 use super::row::{Piece, Row};

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::civil::Date;
 
+use super::diff_tree::Part;
 use super::diff_view::{self, DiffRow, Side};
 use super::page_error::PageError;
 use super::query_text::term;

@@ -7,7 +7,7 @@ use crate::support::TestServer;
 use crate::webdriver::Window;
 
 /// A server with some events of two days, and a window that is signed in.
-async fn open(path: &str) -> (TestServer, Window) {
+pub(crate) async fn open(path: &str) -> (TestServer, Window) {
     let server = TestServer::start().await;
     tokio::task::block_in_place(|| {
         let person = NewPerson {
@@ -112,21 +112,94 @@ async fn values_and_bars_narrow_the_query() {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_events_are_counted_and_move_nothing() {
     let (server, window) = open("/audit?filter=resource_target%3Athing-*").await;
-    window.run("document.querySelector('[data-live]').click()").await;
-    let first = window.run("return document.querySelector('.ev .say').textContent").await;
-    let mut shown = false;
-    // Until the stream stands, what comes is not new: so events come until one is.
-    for n in 0..100 {
-        let event = json!({"action": "create", "resource_type": "workspace", "resource_target": format!("thing-new-{n}")});
-        assert_eq!(server.post_events(event.to_string()).await.status(), 201);
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        shown = window.run("return !document.querySelector('#fresh').hidden").await == true;
-        if shown {
-            break;
+    let mut sent = 0;
+    let mut send = async |count: u32| {
+        for _ in 0..count {
+            let event = json!({"action": "create", "resource_type": "workspace", "resource_target": format!("thing-new-{sent}")});
+            assert_eq!(server.post_events(event.to_string()).await.status(), 201);
+            sent += 1;
         }
-    }
-    assert!(shown, "the page says that there is something new");
+    };
+    let news = |count: u32, more: &str| {
+        format!(
+            "return document.querySelector('#fresh').innerText.startsWith('{count} new since you opened this page{more}.')"
+        )
+    };
+    let words = "return document.querySelector('[data-live] .lbl').textContent";
+    let first = window.run("return document.querySelector('.ev .say').textContent").await;
+    // What came before the stream stood is new as well: the page knows where its list ends.
+    send(1).await;
+    assert_eq!(window.run(words).await, "Live");
+    window.run("document.querySelector('[data-live]').click()").await;
+    window.wait_until(&news(1, "")).await;
+    send(2).await;
+    window.wait_until(&news(3, "")).await;
+    // Opening an event is no new list.
+    window.click(".row .open", "Copy as JSON").await;
+    assert_eq!(window.run(words).await, "Pause");
+
+    window.run("document.querySelector('[data-live]').click()").await;
+    assert_eq!(window.run(words).await, "Resume");
+    send(2).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(window.run(&news(3, ", paused")).await, true);
+    window.run("document.querySelector('[data-live]').click()").await;
+    window.wait_until(&news(5, "")).await;
     assert_eq!(window.run("return document.querySelector('.ev .say').textContent").await, first);
+
+    // Shown, they are not new any more, and what comes next is.
+    window.run("document.querySelector('#fresh a').click()").await;
+    window.wait_for("thing-new-4").await;
+    window.wait_for("45 events").await;
+    assert_eq!(window.run("return document.querySelector('#fresh').hidden").await, true);
+    assert_eq!(window.run(words).await, "Pause");
+    send(1).await;
+    window.wait_until(&news(1, "")).await;
+    assert_eq!(window.complaints().await, NO_COMPLAINT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_without_scripts_every_way_is_a_link_or_a_form() {
+    let (server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    window.command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    let wide = json!({"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+    window.command("Emulation.setDeviceMetricsOverride", wide).await;
+    window.go(&format!("{}/audit?filter=resource_target%3Athing-*", server.url)).await;
+    window.wait_for("40 events").await;
+    let seen = window
+        .run("return [...document.querySelectorAll('.needs-js')].filter(e => e.checkVisibility()).length")
+        .await;
+    assert_eq!(seen, 0, "nothing is shown that needs a script");
+
+    window.type_into("#query", " action:delete").await;
+    window.click(".q-side button[type=submit]", "13 events").await;
+    // A menu opens, and its choice is a link; beside the events a value is left out.
+    window.click(".filters .menu summary", "exact").await;
+    window.click("a.opt[href*='resource_type:workspace']", "7 events").await;
+    // It shows under the pointer, or as here under the focus.
+    window.run("document.querySelector('.fv-line:has(.fv-x[href*=\"-outcome:\"]) .fv').focus()").await;
+    window.click(".fv-x[href*='-outcome:']", "exact").await;
+    let url = window.url().await;
+    assert!(url.contains("-outcome:"), "{url}");
+    window.go(&format!("{}/audit?filter=resource_target%3Athing-*", server.url)).await;
+    window.click("#plot a.wk", "exact").await;
+    assert!(window.url().await.contains("since:"), "{}", window.url().await);
+
+    // An event has its page, its resource a history; a search is saved.
+    window.go(&format!("{}/audit?filter=resource_target%3Athing-1", server.url)).await;
+    window.click(".row .open", "Actor type").await;
+    assert!(window.url().await.contains("/audit/events/"));
+    window
+        .go(&format!("{}/audit?filter=resource_target%3Athing-*&from=2026-03-01&to=2026-03-01", server.url))
+        .await;
+    window.wait_for("20 events").await;
+    window.run("document.querySelectorAll('.acts .menu')[0].open = true").await;
+    window.type_into("input[name=name]", "first day").await;
+    window.click("form[action='/searches'] button[type=submit]", "The search is saved").await;
+    window.go(&format!("{}/searches", server.url)).await;
+    window.wait_for("first day").await;
+    window.click("details:has(form[action='/logout']) > summary", "first day").await;
+    window.click("form[action='/logout'] button", "Sign in to Annals").await;
     assert_eq!(window.complaints().await, NO_COMPLAINT);
 }
 

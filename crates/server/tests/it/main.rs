@@ -13,6 +13,7 @@ mod browser;
 mod export;
 mod history;
 mod hostile;
+mod hostile_pages;
 mod lines;
 mod manage;
 mod matrix;
