@@ -159,6 +159,29 @@ async fn new_events_are_counted_and_move_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_is_said_to_be_on_its_way_or_not_to_come() {
+    let (_server, window) = open("/audit?filter=resource_target%3Athing-*").await;
+    window.command("Network.enable", json!({})).await;
+    let network = |latency: u32, is_offline: bool| json!({"offline": is_offline, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1});
+    window.command("Network.emulateNetworkConditions", network(1_000, false)).await;
+    window.run("document.querySelector('.ev .open').click()").await;
+    window.wait_until("return document.querySelector('.ev').ariaBusy === 'true'").await;
+    window.wait_for("Copy as JSON").await;
+    window.wait_until("return document.querySelector('.ev').ariaBusy === null").await;
+    window.run("document.querySelector('.chip').click()").await;
+    window.wait_until("return document.querySelector('main').ariaBusy === 'true'").await;
+    window.wait_until("return location.search.includes('action:create') && document.querySelector('main').ariaBusy === null").await;
+
+    window.command("Network.emulateNetworkConditions", network(0, true)).await;
+    window.run("document.querySelectorAll('.chip')[1].click()").await;
+    window.wait_for("The server did not answer").await;
+    assert_eq!(window.run("return document.querySelector('main').ariaBusy").await, serde_json::Value::Null);
+    window.command("Network.emulateNetworkConditions", network(0, false)).await;
+    window.run("document.querySelectorAll('.chip')[2].click()").await;
+    window.wait_until("return document.querySelector('#no-answer').hidden").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_a_browser_without_scripts_every_way_is_a_link_or_a_form() {
     let (server, window) = open("/audit?filter=resource_target%3Athing-*").await;
     window.command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;

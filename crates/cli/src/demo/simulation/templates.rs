@@ -1,5 +1,7 @@
 //! Templates: their versions, descriptions and times to live.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::people::capitalised;
@@ -18,6 +20,8 @@ pub(super) struct Template {
     pub(super) description: String,
     pub(super) default_ttl: i64,
     pub(super) author: usize,
+    /// Who may do what with it, by the id of the person.
+    pub(super) user_acl: BTreeMap<String, Vec<&'static str>>,
     pub(super) is_deleted: bool,
 }
 
@@ -49,6 +53,7 @@ impl Simulation {
             description: names::DESCRIPTIONS[self.random.index(names::DESCRIPTIONS.len())].to_owned(),
             default_ttl: self.random.between(4, 12) * HOUR_NS,
             author: usize::from(organization == 1) + 1,
+            user_acl: BTreeMap::new(),
             is_deleted: false,
         }
     }
@@ -122,8 +127,14 @@ impl Simulation {
         let new_description = names::DESCRIPTIONS[self.random.index(names::DESCRIPTIONS.len())];
         let is_ttl = self.random.chance(50);
         let template = &mut self.templates[index];
+        let shared_with =
+            &self.users[usize::try_from(template.default_ttl / HOUR_NS).unwrap_or(0) % self.users.len()].id;
         if is_ttl {
             template.default_ttl = new_ttl;
+        } else if template.version_count.is_multiple_of(2) {
+            let permissions =
+                if template.user_acl.contains_key(shared_with) { vec!["admin", "use"] } else { vec!["use"] };
+            template.user_acl.insert(shared_with.clone(), permissions);
         } else {
             new_description.clone_into(&mut template.description);
         }
@@ -154,6 +165,6 @@ impl Simulation {
             "organization_id": self.organizations[template.organization].id, "provisioner": "terraform",
             "active_version_id": template.version_id, "description": template.description, "default_ttl": template.default_ttl,
             "created_by": self.users[template.author].id, "allow_user_cancel_workspace_jobs": true, "deleted": template.is_deleted,
-            "group_acl": {}, "user_acl": {}})
+            "group_acl": {}, "user_acl": template.user_acl})
     }
 }
