@@ -66,6 +66,12 @@ pub enum EngineError {
     /// The thread that appends has ended; the server must be started again.
     #[error("the thread that appends has ended")]
     NotAppending,
+    /// The log was put back or cut, or its key is missing.
+    #[error(transparent)]
+    Refused(#[from] crate::signing::Refusal),
+    /// No checkpoint can be signed.
+    #[error("checkpoints cannot be signed: {0}")]
+    Signing(#[source] Box<crate::signing::SigningError>),
     /// A password cannot be hashed.
     #[error("cannot hash a password: {0}")]
     Password(String),
@@ -74,6 +80,16 @@ pub enum EngineError {
 impl From<ObjectError> for EngineError {
     fn from(error: ObjectError) -> EngineError {
         EngineError::Object(Box::new(error))
+    }
+}
+
+impl From<crate::signing::SigningError> for EngineError {
+    fn from(error: crate::signing::SigningError) -> EngineError {
+        match error {
+            crate::signing::SigningError::Engine(error) => error,
+            crate::signing::SigningError::Refused(refusal) => EngineError::Refused(refusal),
+            error => EngineError::Signing(Box::new(error)),
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use annals_model::event::{Fault, NewEvent, read_event};
 use annals_model::id::EventId;
+use annals_model::json::Text;
 use annals_model::limits::{
     BATCH_EVENTS_MAX, BODY_BYTES_MAX, EVENT_BYTES_MAX, EVENT_FAULTS_MAX, FAULTS_MAX, WARNINGS_MAX,
 };
 use annals_model::prepare::{Rules, Warning, prepare};
+use annals_model::record::LeafKind;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -16,6 +18,7 @@ use crate::error::{EngineError, ForbiddenError};
 use crate::license::UnlicensedError;
 use crate::log::{AppendFailure, Placing, ReadyEvent, Urgency};
 use crate::principal::Principal;
+use crate::signing::Refusal;
 use crate::{Engine, random};
 
 /// What to do with a batch of which some events are bad.
@@ -71,6 +74,9 @@ pub enum IngestError {
     /// The server is stopping; nothing of this batch was taken.
     #[error("the log is stopping")]
     Stopping,
+    /// The log was put back or cut, and the operator has not decided.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The disk is full.
     #[error("the disk of the log is full")]
     DiskFull,
@@ -125,6 +131,9 @@ pub struct PlacedEvent {
     pub id: String,
     /// Its position.
     pub seq: u64,
+    /// Its receipt, a C2SP tlog-proof, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 /// A batch on its way through the appending thread.
@@ -181,7 +190,11 @@ impl Pending {
                 Ok(placed) => {
                     appended.accepted += usize::from(!placed.is_duplicate);
                     appended.duplicates += usize::from(placed.is_duplicate);
-                    appended.events.push(PlacedEvent { id: placed.id.to_string(), seq: placed.seq });
+                    appended.events.push(PlacedEvent {
+                        id: placed.id.to_string(),
+                        seq: placed.seq,
+                        receipt: None,
+                    });
                 }
                 Err(id) => {
                     let detail = format!("id `{id}` is in the log with other content");
@@ -199,6 +212,7 @@ impl From<AppendFailure> for IngestError {
         match failure {
             AppendFailure::Backpressure => IngestError::Backpressure,
             AppendFailure::Stopping => IngestError::Stopping,
+            AppendFailure::Refused(refusal) => IngestError::Refused(refusal),
             AppendFailure::Failed { is_full: true, .. } => IngestError::DiskFull,
             AppendFailure::Failed { is_busy: true, .. } => IngestError::Backpressure,
             AppendFailure::Failed { .. } => IngestError::Failed,
@@ -229,6 +243,14 @@ impl Engine {
         self.append_texts(principal, &texts, partial)
     }
 
+    /// Counts the events of a request body, good or bad.
+    ///
+    /// # Errors
+    /// [`IngestError`] if it is no JSON.
+    pub fn count_texts(&self, body: &[u8]) -> Result<usize, IngestError> {
+        Ok(split(body)?.len())
+    }
+
     /// The same for event texts that stand apart already.
     pub(crate) fn append_texts(
         &self,
@@ -256,7 +278,10 @@ impl Engine {
             };
             let prepared = match read {
                 Ok(event) if principal.token().is_some() && is_own_source(&event) => Err(vec![forged(index)]),
-                Ok(event) => self.prepare_event(event, index, &rules, received),
+                Ok(event) => {
+                    let kind = if principal.is_system() { own_kind(&event) } else { LeafKind::Event };
+                    self.prepare_event(event, index, &rules, received, kind)
+                }
                 Err(mut fault) => {
                     fault.index = index;
                     Err(vec![*fault])
@@ -286,8 +311,10 @@ impl Engine {
         index: usize,
         rules: &Rules<'_>,
         received: annals_model::time::Time,
+        kind: LeafKind,
     ) -> Result<(ReadyEvent, Vec<Warning>), Vec<Fault>> {
         let mut prepared = prepare(event, index, rules, received, random::event_id(received))?;
+        prepared.kind = kind;
         let warnings = std::mem::take(&mut prepared.warnings);
         Ok((ReadyEvent::new(prepared, &self.store), warnings))
     }
@@ -334,6 +361,15 @@ impl CheckedBatch {
 
 /// Annals' own operations carry this source; no producer may claim it.
 pub(crate) const OWN_SOURCE: &str = "annals";
+
+/// What the log does to itself is told apart in the leaf from what anybody sends.
+fn own_kind(event: &NewEvent<'_>) -> LeafKind {
+    match event.resource_type.as_ref().map(Text::as_str) {
+        Some("erasure") => LeafKind::Erasure,
+        Some("epoch") => LeafKind::Epoch,
+        _ => LeafKind::Event,
+    }
+}
 
 fn is_own_source(event: &NewEvent<'_>) -> bool {
     event.source.as_ref().is_some_and(|source| source.as_str().eq_ignore_ascii_case(OWN_SOURCE))

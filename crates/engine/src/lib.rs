@@ -31,6 +31,7 @@ mod own_event;
 mod password;
 mod placement;
 mod principal;
+mod proof;
 mod random;
 mod reads;
 mod registration;
@@ -41,6 +42,9 @@ mod seal;
 mod sealed;
 mod search;
 mod settings;
+mod signing;
+mod sources;
+mod tree;
 mod verify;
 mod walk;
 
@@ -67,6 +71,7 @@ pub use metrics::MetricsFormat;
 pub use overview::{OutcomeBucket, Overview};
 pub use own_event::OwnEvent;
 pub use principal::{Principal, Sight};
+pub use proof::{RECEIPT_WAIT, Standing};
 pub use registration::{Registered, RegistrationError};
 pub use repair::{Repair, RepairReport, repair};
 pub use resource_state::{ResourceState, StateField, StateValue};
@@ -79,14 +84,16 @@ pub use search::{
     Cursor, CursorError, Histogram, HistogramRequest, SearchError, SearchRequest, SearchResults,
 };
 pub use settings::{SETTINGS, Setting, SettingError, SettingKind, Settings};
+pub use signing::{Refusal, SigningError, SigningPolicy};
+pub use sources::{SOURCES_MAX, Source};
 pub use verify::{Finding, VerifyReport, verify};
 
 pub use annals_query::Key;
 pub use annals_segment::Facets;
 pub use annals_store::{
-    DatabaseLocation, Group, GroupId, Head, LoginType, Membership, ObjectsLocation, Organization,
+    DatabaseLocation, Epoch, Group, GroupId, Head, LoginType, Membership, ObjectsLocation, Organization,
     OrganizationId, OrganizationRole, Person, PersonId, PersonStatus, Role, SavedSearch, SavedSearchId,
-    Session, SessionId, StoreError, Token, TokenId, TokenKind,
+    Session, SessionId, SourceState, StoreError, StoredCheckpoint, Token, TokenId, TokenKind,
 };
 
 use std::sync::atomic::AtomicBool;
@@ -103,6 +110,8 @@ use crate::reads::RecentReads;
 use crate::registration::SharedRegistry;
 use crate::seal::{Sealer, SealingThread};
 use crate::sealed::Sealed;
+use crate::signing::{Found, Guard, SigningThread};
+use crate::tree::TreeReader;
 
 /// How a log is opened.
 #[derive(Debug, Clone, Default)]
@@ -116,6 +125,8 @@ pub struct Options {
     pub deployment_url: Option<String>,
     /// When events are sealed into segments.
     pub seal: SealPolicy,
+    /// Sign checkpoints, as a server does.
+    pub signing: Option<SigningPolicy>,
     /// New events need a license that this key signed.
     pub require_license: Option<LicenseKey>,
     /// Where the time comes from.
@@ -128,6 +139,9 @@ pub struct Engine {
     store: Arc<Store>,
     objects: Arc<Objects>,
     log: Log,
+    tree: TreeReader,
+    guard: Guard,
+    signing: Option<SigningThread>,
     sealer: Sealer,
     sealing: Mutex<Option<SealingThread>>,
     registry: SharedRegistry,
@@ -157,6 +171,32 @@ impl Engine {
         Engine::with_store(store, &location, options)
     }
 
+    /// Begins a new epoch of a log that was put back or cut, and opens it: it gets a new name and key, and goes on from what it is now. No
+    /// server may run on it meanwhile.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the log continues its last checkpoint and `is_forced` is false, or it cannot be used.
+    pub fn begin_epoch(
+        location: impl Into<Location>,
+        options: Options,
+        reason: &str,
+        is_forced: bool,
+    ) -> Result<(Engine, Epoch), EngineError> {
+        let location = location.into();
+        let plain = Options {
+            signing: None,
+            seal: SealPolicy { in_background: false, ..options.seal },
+            ..options.clone()
+        };
+        if !is_forced && Engine::open(&location, plain)?.refusal().is_none() {
+            return Err(SigningError::NotNeeded.into());
+        }
+        let epoch =
+            signing::begin_epoch(&location, &Store::open(&location.database)?, reason, &options.clock)?;
+        let signing = Some(options.signing.clone().unwrap_or_default());
+        Ok((Engine::open(location, Options { signing, ..options })?, epoch))
+    }
+
     fn with_store(store: Store, location: &Location, options: Options) -> Result<Engine, EngineError> {
         let store = Arc::new(store);
         let registry = SharedRegistry::new(options.allow_unknown);
@@ -170,7 +210,11 @@ impl Engine {
         let objects = Arc::new(Objects::open(&location.objects, &location.cache_dir())?);
         let metrics = Arc::new(Metrics::new());
         let index = Index::new(Sealed::new(Arc::clone(&objects)));
-        let log = Log::open(Arc::clone(&store), index, Arc::clone(&metrics))?;
+        let guard = Guard::default();
+        let log = Log::open(Arc::clone(&store), index, Arc::clone(&metrics), guard.clone())?;
+        let tree = TreeReader::new(Arc::clone(&store), Arc::clone(log.index()));
+        let policy = options.signing.as_ref();
+        let found = signing::open(location, policy, &store, &tree, &guard, &metrics, &options.clock)?;
         let sealer = Sealer {
             store: Arc::clone(&store),
             objects: Arc::clone(&objects),
@@ -183,10 +227,13 @@ impl Engine {
         };
         let sealing = options.seal.in_background.then(|| SealingThread::start(sealer.clone())).transpose()?;
         let sealing = Mutex::new(sealing);
-        let engine = Engine {
+        let mut engine = Engine {
             store,
             objects,
             log,
+            tree,
+            guard,
+            signing: None,
             sealer,
             sealing,
             registry,
@@ -194,6 +241,11 @@ impl Engine {
             recent_reads: RecentReads::new(),
             options,
         };
+        engine.record_epoch(location)?;
+        if let Found::Signer(signer) = found {
+            let interval = engine.options.signing.as_ref().map(|policy| policy.interval).unwrap_or_default();
+            engine.signing = Some(SigningThread::start(*signer, interval)?);
+        }
         if is_other_policy {
             engine.record_policy();
         }
@@ -203,6 +255,9 @@ impl Engine {
     /// Finishes what was accepted and stops appending and sealing. Dropping the engine does the same.
     pub fn stop(&self) {
         self.log.stop();
+        if let Some(signing) = &self.signing {
+            signing.stop();
+        }
         drop(self.sealing.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -234,6 +289,7 @@ impl Engine {
             self.metrics.log_events.set(events);
             self.metrics.tail_events.set(events - i64::try_from(state.sealed).unwrap_or(i64::MAX));
         }
+        self.metrics.refused.set(i64::from(self.guard.refusal().is_some()));
         self.metrics.set_objects(&self.objects.stats());
         Ok(self.metrics.text(format))
     }
@@ -245,6 +301,9 @@ impl Engine {
     pub fn ready(&self) -> Result<Head, EngineError> {
         if !self.log.is_appending() {
             return Err(EngineError::NotAppending);
+        }
+        if let Some(refusal) = self.guard.refusal() {
+            return Err(refusal.into());
         }
         Ok(self.store.head()?)
     }

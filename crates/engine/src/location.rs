@@ -13,6 +13,8 @@ pub struct Location {
     pub database: DatabaseLocation,
     /// Sealed segments.
     pub objects: ObjectsLocation,
+    /// The key that signs checkpoints, and the last one that it signed.
+    pub key_dir: PathBuf,
 }
 
 impl Location {
@@ -22,6 +24,7 @@ impl Location {
             data_dir: dir.to_owned(),
             database: DatabaseLocation::Directory(dir.to_owned()),
             objects: ObjectsLocation::Directory(dir.join("segments")),
+            key_dir: dir.join("key"),
         }
     }
 

@@ -21,9 +21,11 @@ use tracing::{debug, error};
 
 use crate::error::EngineError;
 use crate::index::{Index, Parts};
+use crate::ingest::OWN_SOURCE;
 use crate::metrics::Metrics;
 use crate::placement::{Placement, Repeated};
 use crate::random;
+use crate::signing::{Guard, Refusal};
 
 /// Batches that wait for the appending thread; their bytes are limited by [`QUEUE_BYTES_MAX`] as well.
 const QUEUE_BATCHES_MAX: usize = 4_096;
@@ -48,7 +50,10 @@ impl ReadyEvent {
         let deletes = prepared.deletes.take();
         let deletes =
             deletes.map(|(resource_type, resource_id)| Deletion { resource_type, resource_id, time_us });
-        ReadyEvent { prepared, record: NewRecord { bytes, leaf, deletes } }
+        // Annals numbers nothing that it does itself: what it does stands in the log at once.
+        let source = prepared.source.take().filter(|(source, _)| source != OWN_SOURCE);
+        let received = prepared.received;
+        ReadyEvent { prepared, record: NewRecord { bytes, leaf, deletes, source, received } }
     }
 }
 
@@ -77,6 +82,8 @@ pub(crate) enum AppendFailure {
     Backpressure,
     /// The log is stopping.
     Stopping,
+    /// The log was put back or cut, and the operator has not decided.
+    Refused(Refusal),
     /// The database failed; the cause is in the operator's log.
     Failed {
         /// The disk is full.
@@ -103,6 +110,7 @@ pub(crate) struct Log {
     metrics: Arc<Metrics>,
     /// Bytes of the records that wait for their commit.
     queued_bytes: Arc<AtomicUsize>,
+    guard: Guard,
     /// Seq after the last event that this process committed, for those who wait for news.
     committed: watch::Sender<u64>,
     /// Taken when the log stops; the appending thread ends when it has answered everything before.
@@ -120,7 +128,12 @@ pub(crate) enum Urgency {
 }
 
 impl Log {
-    pub(crate) fn open(store: Arc<Store>, index: Index, metrics: Arc<Metrics>) -> Result<Log, EngineError> {
+    pub(crate) fn open(
+        store: Arc<Store>,
+        index: Index,
+        metrics: Arc<Metrics>,
+        guard: Guard,
+    ) -> Result<Log, EngineError> {
         let index = Arc::new(index);
         index.refresh(&store)?;
         let queued_bytes = Arc::new(AtomicUsize::new(0));
@@ -144,6 +157,7 @@ impl Log {
             index,
             metrics,
             queued_bytes,
+            guard,
             committed,
             sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
@@ -157,6 +171,10 @@ impl Log {
         all_or_nothing: bool,
         urgency: Urgency,
     ) -> Result<oneshot::Receiver<Result<Vec<Placing>, AppendFailure>>, AppendFailure> {
+        if let Some(refusal) = self.guard.refusal() {
+            self.metrics.refused_batches.inc();
+            return Err(AppendFailure::Refused(refusal));
+        }
         let bytes = events.iter().map(|event| event.record.bytes.len()).sum();
         let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (reply, receiver) = oneshot::channel();

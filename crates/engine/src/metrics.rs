@@ -40,6 +40,9 @@ pub(crate) struct Metrics {
     pub(crate) seal_failures: Counter,
     pub(crate) seal_seconds: Histogram,
     pub(crate) sealing_lag_seconds: Gauge,
+    pub(crate) checkpoint_events: Gauge,
+    pub(crate) checkpoint_time: Gauge,
+    pub(crate) refused: Gauge,
     pub(crate) object_requests: Counter,
     pub(crate) object_errors: Counter,
     pub(crate) object_read_bytes: Counter,
@@ -71,6 +74,13 @@ impl Metrics {
             sealing_lag_seconds: registrar.gauge(
                 "sealing_lag_seconds",
                 "How long a full segment of events has waited to be sealed; 0 if none waits",
+            ),
+            checkpoint_events: registrar.gauge("checkpoint_events", "Events of the last signed checkpoint"),
+            checkpoint_time: registrar
+                .gauge("checkpoint_timestamp_seconds", "When the last checkpoint was signed, since 1970"),
+            refused: registrar.gauge(
+                "log_refused",
+                "1 if the log takes no events because it was put back, cut, or forked; 0 else",
             ),
             object_requests: registrar.counter("object_store_requests", "Requests to the object store"),
             object_errors: registrar

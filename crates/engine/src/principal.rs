@@ -145,6 +145,14 @@ impl Principal {
         self.allow(self.sight != Sight::None, "read the log", READ_HINT)
     }
 
+    /// Says whether the whole site is in sight.
+    ///
+    /// # Errors
+    /// [`ForbiddenError`] if not.
+    pub fn may_see_all(&self, what: &'static str) -> Result<(), ForbiddenError> {
+        self.allow(self.sight == Sight::All, what, READ_HINT)
+    }
+
     /// Says whether both see the same events.
     pub fn has_sight_of(&self, other: &Principal) -> bool {
         self.sight == other.sight

@@ -27,6 +27,7 @@ pub mod json;
 pub mod limits;
 pub mod prepare;
 pub mod record;
+pub mod record_json;
 pub mod registry;
 pub mod time;
 

@@ -46,8 +46,12 @@ pub struct Prepared {
     pub body: String,
     /// The personal groups.
     pub groups: Vec<(Group, String)>,
+    /// What its leaf records.
+    pub kind: LeafKind,
     /// Type and id of a resource that this event deletes.
     pub deletes: Option<(String, String)>,
+    /// The source that it names, and the number that it has there.
+    pub source: Option<(String, Option<u64>)>,
     /// Things the producer should know.
     pub warnings: Vec<Warning>,
     registry_version: u32,
@@ -100,7 +104,7 @@ impl Prepared {
         });
         Record {
             id: self.id,
-            kind: LeafKind::Event,
+            kind: self.kind,
             time: self.time,
             received: self.received,
             registry_version: self.registry_version,
@@ -258,6 +262,8 @@ impl<'r> Preparation<'r> {
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
+        let source = event.source.as_ref().map(Text::as_str).filter(|source| !source.is_empty());
+        let source = source.map(|source| (source.to_owned(), event.source_seq));
         let deletes = (action == "delete" && status_code < 400 && !resource_id.is_empty())
             .then(|| (kind.to_owned(), resource_id.clone().into_owned()));
         Ok(Prepared {
@@ -268,7 +274,9 @@ impl<'r> Preparation<'r> {
             received,
             body: text_of(body),
             groups,
+            kind: LeafKind::Event,
             deletes,
+            source,
             warnings: self.warnings,
             registry_version: self.rules.registry_version,
         })

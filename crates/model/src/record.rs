@@ -20,12 +20,26 @@ pub const OPENINGS_MAX: usize = 16;
 const BODY_TAG: &[u8] = b"annals/body/1\0";
 const FIELD_TAG: &[u8] = b"annals/field/1\0";
 
-/// What a leaf records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a leaf records. Only Annals itself writes other kinds than events, so that erasing or dropping without a record of it
+/// shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum LeafKind {
     /// An event.
+    #[default]
     Event = 0,
+    /// Personal data was erased.
+    Erasure = 1,
+    /// Events were dropped because their time was over.
+    Retention = 2,
+    /// The key that signs checkpoints changed.
+    Key = 3,
+    /// A new epoch begins: the log was put back or cut.
+    Epoch = 4,
+    /// The registry or its policy changed.
+    Policy = 5,
+    /// A legal hold began or ended.
+    Hold = 6,
 }
 
 impl LeafKind {
@@ -36,6 +50,12 @@ impl LeafKind {
     pub fn from_byte(byte: u8) -> Result<LeafKind, RecordError> {
         match byte {
             0 => Ok(LeafKind::Event),
+            1 => Ok(LeafKind::Erasure),
+            2 => Ok(LeafKind::Retention),
+            3 => Ok(LeafKind::Key),
+            4 => Ok(LeafKind::Epoch),
+            5 => Ok(LeafKind::Policy),
+            6 => Ok(LeafKind::Hold),
             other => Err(RecordError::UnknownKind { kind: other }),
         }
     }

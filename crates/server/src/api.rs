@@ -7,6 +7,8 @@ pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod parameters;
+pub(crate) mod proof;
 pub(crate) mod resources;
 pub(crate) mod search;
+pub(crate) mod sources;
 pub(crate) mod stream;

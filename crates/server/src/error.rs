@@ -30,6 +30,12 @@ pub(crate) enum ApiError {
     WrongMethod { method: String },
     #[error("there is no such event")]
     UnknownEvent,
+    #[error("event {seq} is recorded, and no signed checkpoint covers it yet; ask again in a moment")]
+    NoCheckpointYet { seq: u64 },
+    #[error(
+        "at most {max} events of a request get receipts at once, not {count}; leave `receipt` out and fetch them one by one"
+    )]
+    TooManyReceipts { count: usize, max: usize },
     #[error("query parameters have invalid values")]
     Parameters(Vec<Validation>),
     #[error(transparent)]
@@ -154,6 +160,12 @@ impl ApiError {
             }
             ApiError::UnknownRoute { .. } => told(StatusCode::NOT_FOUND, "unknown-route", "Not found."),
             ApiError::UnknownEvent => told(StatusCode::NOT_FOUND, "unknown-event", "Not found."),
+            ApiError::NoCheckpointYet { .. } => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "no-checkpoint", "No checkpoint covers the event yet.")
+            }
+            ApiError::TooManyReceipts { .. } => {
+                told(StatusCode::UNPROCESSABLE_ENTITY, "too-many-receipts", "Too many receipts at once.")
+            }
             ApiError::WrongMethod { .. } => {
                 told(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "Method not allowed.")
             }
@@ -272,6 +284,9 @@ impl ApiError {
             }
             IngestError::Stopping => {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The log is stopping.", detail)
+            }
+            IngestError::Refused(_) => {
+                outline(StatusCode::SERVICE_UNAVAILABLE, "refused", "The log takes no events.", detail)
             }
             IngestError::Unlicensed(_) => {
                 outline(StatusCode::FORBIDDEN, "unlicensed", "A license is needed.", detail)

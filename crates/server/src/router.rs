@@ -54,7 +54,13 @@ routes! {
     get "/api/v2/audit/stream" api::stream::stream_events,
     get "/api/v2/audit/export" api::export::export_events,
     get "/metrics" api::metrics::show_metrics,
+    get "/api/v2/audit/sources" api::sources::list_sources,
     get "/api/v2/audit/{id}" api::search::show_event,
+    get "/api/v2/audit/{id}/receipt" api::proof::show_receipt,
+    get "/api/v2/audit/{id}/proof" api::proof::show_proof,
+    get "/tlog/checkpoint" api::proof::show_checkpoint,
+    get "/tlog/consistency" api::proof::show_consistency,
+    get "/tlog/tile/{*path}" api::proof::show_tile,
     get "/api/openapi.json" api::openapi::show_openapi,
 
     // For people in a browser.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use annals_model::id::LogId;
+use annals_model::time::Time;
 use annals_tlog::{Frontier, Hash, TILE_HASHES, Tile, TileBuilder, leaf_hash, perfect_root};
 
 use crate::batch::{RowBuilder, TailRow};
@@ -10,6 +11,7 @@ use crate::connection::{Connection, Insert, Kind, Mode, Transaction};
 use crate::error::StoreError;
 use crate::log::{Head, read_row, read_state, read_tail, read_tile};
 use crate::manifest::{LogState, SegmentRow, read_segments};
+use crate::sources::{Heard, note_sources};
 use crate::store::Database;
 use crate::value::{Value, signed};
 
@@ -45,6 +47,10 @@ pub struct NewRecord {
     pub leaf: Hash,
     /// The resource that it deletes.
     pub deletes: Option<Deletion>,
+    /// Who numbered it: the source, and the number if it gave one.
+    pub source: Option<(String, Option<u64>)>,
+    /// When it was received.
+    pub received: Time,
 }
 
 /// A successful delete.
@@ -175,6 +181,7 @@ impl Append<'_> {
         let mut full_tiles = Vec::new();
         let mut rows = Vec::new();
         let mut deletions = HashMap::new();
+        let mut heard = Heard::new();
         let mut row = RowBuilder::new(head.size);
         for (record, seq) in records.iter().zip(head.size..) {
             row.push(&record.bytes);
@@ -182,6 +189,9 @@ impl Append<'_> {
             new.tiles.push(record.leaf, |tile| full_tiles.push(tile));
             if let Some(deletion) = &record.deletes {
                 note_deletion(&mut deletions, deletion, signed(seq)?);
+            }
+            if let Some((source, source_seq)) = &record.source {
+                heard.entry(source).or_default().push((*source_seq, record.received));
             }
             if row.is_full() {
                 rows.push(std::mem::replace(&mut row, RowBuilder::new(seq + 1)).finish());
@@ -192,6 +202,7 @@ impl Append<'_> {
         insert_tail(&mut transaction, &rows)?;
         insert_tiles(&mut transaction, &full_tiles)?;
         insert_deletions(&mut transaction, &deletions)?;
+        note_sources(&mut transaction, &heard)?;
         let head = Head { size: new.frontier.size(), root: new.frontier.root() };
         transaction.execute(
             "UPDATE head SET size = $1, root = $2, frontier = $3 WHERE id = 1",

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 /// What the name of a file ends with until it is whole.
 pub(crate) const UNFINISHED: &str = ".unfinished";
 
-/// Events hold personal data: only the owner of the process may read them.
-pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
+/// Makes a directory, and those above it, that only the owner of the process may read: events hold personal data.
+///
+/// # Errors
+/// What the system says.
+pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -18,7 +21,10 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Opens a file for writing, and makes it if it is missing, readable for the owner of the process only.
-pub(crate) fn open_private_file(file: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// What the system says.
+pub fn open_private_file(file: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -30,7 +36,10 @@ pub(crate) fn open_private_file(file: &Path) -> io::Result<File> {
 ///
 /// It is written as `NAME.unfinished`, then renamed. If we stop before, that file is left; the next attempt writes over
 /// it. Of several who write the same name, each waits for the one before.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(UNFINISHED);
     let unfinished = PathBuf::from(name);

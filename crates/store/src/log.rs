@@ -82,6 +82,14 @@ impl Store {
         self.read(|connection| read_tile(connection, level, index))
     }
 
+    /// Returns the hashes of a full tile, 8,192 bytes; none if it is not full, or a level-0 tile of sealed events.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn tile_if_kept(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|connection| find_tile(connection, level, index))
+    }
+
     /// Returns time and seq of the last successful delete of a resource, by time.
     ///
     /// # Errors
@@ -202,12 +210,23 @@ fn open_row(first_seq: u64, batch: Vec<u8>) -> Result<TailRow, StoreError> {
 }
 
 pub(crate) fn read_tile(connection: &mut Connection, level: u8, index: u64) -> Result<Vec<u8>, StoreError> {
+    find_tile(connection, level, index)?.ok_or_else(|| damaged_tile(level, index))
+}
+
+fn find_tile(connection: &mut Connection, level: u8, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let hashes = connection.query_optional(
         "SELECT hashes FROM tile WHERE level = $1 AND tile_index = $2",
         &[Value::Int(i64::from(level)), Value::Int(signed(index)?)],
         |row| row.bytes(0),
     )?;
-    hashes.filter(|hashes| hashes.len() == TILE_BYTES).ok_or_else(|| StoreError::Damaged {
+    match hashes {
+        Some(hashes) if hashes.len() != TILE_BYTES => Err(damaged_tile(level, index)),
+        hashes => Ok(hashes),
+    }
+}
+
+fn damaged_tile(level: u8, index: u64) -> StoreError {
+    StoreError::Damaged {
         what: format!("tile {index} of level {level} is missing or has not {TILE_BYTES} bytes"),
-    })
+    }
 }

@@ -18,6 +18,8 @@ use crate::value::Value;
 
 const SCHEMA: &str = include_str!("schema/postgres.sql");
 const SCHEMA_2_TO_3: &str = include_str!("schema/postgres-2-to-3.sql");
+/// What format 4 adds; a new database gets it in the same way.
+const SCHEMA_3_TO_4: &str = include_str!("schema/postgres-3-to-4.sql");
 /// Oldest server that is tested.
 const VERSION_MIN: i64 = 15;
 /// "ANLS" twice: held while the tables are made or changed, so that of two processes that start at once one does it.
@@ -52,12 +54,15 @@ pub(crate) fn migrate(url: &PostgresUrl) -> Result<(), StoreError> {
     let mut transaction = connection.begin(Mode::Write)?;
     transaction.query("SELECT pg_advisory_xact_lock($1)", &[Value::Int(CREATE_LOCK)], |_| Ok(()))?;
     // Another process may have done it while this one waited for the lock.
-    if check_format(&mut transaction)? == 2 {
-        if let Connection::Postgres(postgres) = &mut *transaction {
-            postgres.batch(SCHEMA_2_TO_3)?;
+    let found = check_format(&mut transaction)?;
+    for (older, script) in [(2, SCHEMA_2_TO_3), (3, SCHEMA_3_TO_4)] {
+        if found <= older
+            && let Connection::Postgres(postgres) = &mut *transaction
+        {
+            postgres.batch(script)?;
         }
-        transaction.execute("UPDATE annals_format SET format = $1 WHERE id = 1", &[Value::Int(3)])?;
     }
+    transaction.execute("UPDATE annals_format SET format = $1 WHERE id = 1", &[Value::Int(FORMAT)])?;
     transaction.commit()
 }
 
@@ -73,6 +78,7 @@ pub(crate) fn create(url: &PostgresUrl, log_id: LogId, now: Time) -> Result<(), 
     }
     if let Connection::Postgres(postgres) = &mut *transaction {
         postgres.batch(SCHEMA).map_err(|error| foreign(url, error))?;
+        postgres.batch(SCHEMA_3_TO_4).map_err(|error| foreign(url, error))?;
     }
     let format = "INSERT INTO annals_format (id, format) VALUES (1, $1)";
     transaction.execute(format, &[Value::Int(FORMAT)])?;

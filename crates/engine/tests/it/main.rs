@@ -21,6 +21,7 @@ mod saved_searches;
 mod seal;
 mod search;
 mod settings;
+mod signing;
 mod support;
 
 #[test]

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{counts, events, export, health, metrics, resources, search, stream};
+use crate::api::{counts, events, export, health, metrics, proof, resources, search, sources, stream};
 use crate::auth::{Caller, SESSION_COOKIE};
 
 #[derive(OpenApi)]
@@ -22,6 +22,12 @@ use crate::auth::{Caller, SESSION_COOKIE};
         stream::stream_events,
         export::export_events,
         events::append_events,
+        proof::show_receipt,
+        proof::show_proof,
+        proof::show_checkpoint,
+        proof::show_consistency,
+        proof::show_tile,
+        sources::list_sources,
         resources::show_resources,
         resources::register_resources,
         health::show_health,

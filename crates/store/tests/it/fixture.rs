@@ -91,7 +91,13 @@ pub(crate) fn record(number: u64, body: &str) -> NewRecord {
     };
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
-    NewRecord { bytes, leaf: leaf_hash(&record.leaf_bytes(LOG)), deletes: None }
+    NewRecord {
+        bytes,
+        leaf: leaf_hash(&record.leaf_bytes(LOG)),
+        deletes: None,
+        source: None,
+        received: Time::EPOCH,
+    }
 }
 
 /// Appends events whose ids and seqs are the numbers plus one, and the numbers.

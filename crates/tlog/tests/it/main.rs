@@ -7,7 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod notes;
+mod oracles;
+mod proofs;
+mod published;
+mod published_notes;
+mod texts;
 mod tree;
+mod trees;
 mod vectors;
 
 #[test]

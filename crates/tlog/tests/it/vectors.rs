@@ -4,7 +4,7 @@
 use annals_tlog::{Frontier, Hash, empty_root, leaf_hash, node_hash};
 use serde_json::Value;
 
-fn vectors(test: &str) -> Option<Value> {
+pub(crate) fn vectors(test: &str) -> Option<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/merkle.json");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped {test}: ../shared/vectors/merkle.json is absent");
@@ -13,7 +13,7 @@ fn vectors(test: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-fn bytes(hex: &Value) -> Vec<u8> {
+pub(crate) fn bytes(hex: &Value) -> Vec<u8> {
     let hex = hex.as_str().unwrap();
     (0..hex.len() / 2).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()).collect()
 }

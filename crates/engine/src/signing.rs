@@ -1,0 +1,406 @@
+//! Signed checkpoints of the log, and the guard against a log that was put back or cut.
+//!
+//! A checkpoint says: this log, so many events, this root. Whoever holds one can tell later whether the log still has the same
+//! past. So before each signature the log as it is now is compared with the last checkpoint that this key signed, which stands
+//! in a file beside the key. If the log does not continue it, nothing is signed and nothing appended any more: a second history
+//! under one name would make every proof worthless. The operator then begins a new epoch, under a new name and key.
+
+mod place;
+mod thread;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use annals_model::time::Time;
+use annals_store::{DatabaseLocation, Epoch, Head, Store, StoreError, StoredCheckpoint};
+use annals_tlog::{Checkpoint, SignedNote, SigningKey};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::error::EngineError;
+use crate::location::Location;
+use crate::metrics::Metrics;
+use crate::random;
+use crate::tree::TreeReader;
+
+pub(crate) use self::place::KeyPlace;
+pub(crate) use self::thread::SigningThread;
+
+/// How checkpoints are signed.
+#[derive(Debug, Clone)]
+pub struct SigningPolicy {
+    /// Name of the log on its checkpoints, such as `audit.example.com/log`; one made of its id, if none is given. Taken when the
+    /// key is made.
+    pub origin: Option<String>,
+    /// How often a checkpoint is signed while events come.
+    pub interval: Duration,
+}
+
+impl Default for SigningPolicy {
+    fn default() -> SigningPolicy {
+        SigningPolicy { origin: None, interval: Duration::from_secs(10) }
+    }
+}
+
+/// Why no checkpoint can be signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SigningError {
+    /// A file of the key's directory cannot be used.
+    #[error("cannot use `{}`: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file of the key's directory holds something else.
+    #[error("`{}` cannot be used: {what}", path.display())]
+    Malformed {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The name of the log cannot stand on a checkpoint.
+    #[error(
+        "`{origin}` cannot be the origin of a log: a name such as audit.example.com/log, without spaces or `+`"
+    )]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
+    /// The log is not the one whose checkpoints were signed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nothing is wrong with the log.
+    #[error(
+        "the log continues its last signed checkpoint, so that no new epoch is needed; --force begins one all the same"
+    )]
+    NotNeeded,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<StoreError> for SigningError {
+    fn from(error: StoreError) -> SigningError {
+        SigningError::Engine(error.into())
+    }
+}
+
+/// Why the log takes no events and signs no checkpoint until the operator decides.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Fewer events than were signed.
+    #[error(
+        "the log has {found} events, but a checkpoint of {signed} was signed: it was put back from a copy, or cut. Put the \
+         newer log back, or run `annals epoch begin`"
+    )]
+    Shorter {
+        /// Events of the last checkpoint that was signed.
+        signed: u64,
+        /// Events of the log.
+        found: u64,
+    },
+    /// The events that were signed are others now.
+    #[error(
+        "the first {signed} events of the log are not those of the checkpoint that was signed: another history was appended to a \
+         copy of it. Put the right log back, or run `annals epoch begin`"
+    )]
+    OtherHistory {
+        /// Events of the last checkpoint that was signed.
+        signed: u64,
+    },
+    /// The last signed checkpoint is one of another epoch.
+    #[error(
+        "the last signed checkpoint is of `{signed}`, the log is at `{found}`: it was put back from before that epoch. Put the newer log \
+         back, or run `annals epoch begin`"
+    )]
+    OtherEpoch {
+        /// Origin of the signed checkpoint.
+        signed: String,
+        /// Origin in the database.
+        found: String,
+    },
+    /// The key is not where it should be.
+    #[error(
+        "the key of this log is not in `{dir}`: put its directory back (--key-dir), or run `annals epoch begin`"
+    )]
+    KeyMissing {
+        /// The directory.
+        dir: String,
+    },
+    /// There is another key.
+    #[error(
+        "the key in `{dir}` is not that of this log, which is `{verifier}`: put the right one there, or run `annals epoch begin`"
+    )]
+    OtherKey {
+        /// The directory.
+        dir: String,
+        /// The key in the database, as a vkey.
+        verifier: String,
+    },
+}
+
+/// Says whether the log must not be appended to; shared with those who append.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Guard(Arc<RwLock<Option<Refusal>>>);
+
+impl Guard {
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        let mut place = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if place.is_none() {
+            error!(cause = %refusal, "nothing is appended and no checkpoint is signed any more");
+        }
+        *place = Some(refusal);
+    }
+}
+
+/// What signing works on.
+#[derive(Debug)]
+pub(crate) struct Signer {
+    store: Arc<Store>,
+    tree: TreeReader,
+    place: KeyPlace,
+    epoch: Epoch,
+    key: SigningKey,
+    guard: Guard,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    /// Events of the last checkpoint.
+    signed: watch::Sender<u64>,
+}
+
+/// What was found when the log was opened.
+pub(crate) enum Found {
+    /// This process signs.
+    Signer(Box<Signer>),
+    /// It does not; others may.
+    Nobody,
+}
+
+/// Compares the log with the last checkpoint that was signed, makes the first key if there is none, and says who signs.
+pub(crate) fn open(
+    location: &Location,
+    policy: Option<&SigningPolicy>,
+    store: &Arc<Store>,
+    tree: &TreeReader,
+    guard: &Guard,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Found, SigningError> {
+    let place = KeyPlace::new(&location.key_dir);
+    let epoch = match (store.epochs()?.pop(), policy) {
+        (Some(epoch), _) => epoch,
+        (None, None) => return Ok(Found::Nobody),
+        (None, Some(policy)) => first_epoch(store, &place, policy, clock)?,
+    };
+    let key = place.key()?;
+    if let Err(refusal) = check_key(location, &place, &epoch, key.as_ref()) {
+        guard.refuse(refusal);
+        return Ok(Found::Nobody);
+    }
+    if let Err(error) = check_past(&place, &epoch, &store.head()?, tree) {
+        let SigningError::Refused(refusal) = error else { return Err(error) };
+        guard.refuse(refusal);
+        return Ok(Found::Nobody);
+    }
+    let (Some(key), Some(_)) = (key, policy) else { return Ok(Found::Nobody) };
+    let last = store.last_checkpoint()?;
+    let signed = watch::Sender::new(last.map_or(0, |last| last.size));
+    Ok(Found::Signer(Box::new(Signer {
+        store: Arc::clone(store),
+        tree: tree.clone(),
+        place,
+        epoch,
+        key,
+        guard: guard.clone(),
+        metrics: Arc::clone(metrics),
+        clock: clock.clone(),
+        signed,
+    })))
+}
+
+/// A log in a directory has one key, and without it nobody knows whether it was put back. Of several servers over one
+/// PostgreSQL those without a key leave the signing to others.
+fn check_key(
+    location: &Location,
+    place: &KeyPlace,
+    epoch: &Epoch,
+    key: Option<&SigningKey>,
+) -> Result<(), Refusal> {
+    let dir = || place.dir().display().to_string();
+    match key {
+        None if matches!(location.database, DatabaseLocation::Directory(_)) => {
+            Err(Refusal::KeyMissing { dir: dir() })
+        }
+        None => Ok(()),
+        Some(key) if key.verifier_key().to_string() != epoch.verifier => {
+            Err(Refusal::OtherKey { dir: dir(), verifier: epoch.verifier.clone() })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Says whether the log continues the last checkpoint that was signed.
+fn check_past(place: &KeyPlace, epoch: &Epoch, head: &Head, tree: &TreeReader) -> Result<(), SigningError> {
+    let Some(last) = place.last()? else { return Ok(()) };
+    let signed = last.checkpoint.size();
+    if last.checkpoint.origin() != epoch.origin {
+        let (signed, found) = (last.checkpoint.origin().to_owned(), epoch.origin.clone());
+        return Err(Refusal::OtherEpoch { signed, found }.into());
+    }
+    if head.size < signed {
+        return Err(Refusal::Shorter { signed, found: head.size }.into());
+    }
+    let root = if head.size == signed { head.root } else { tree.root_at(signed)? };
+    if root != last.checkpoint.root() {
+        return Err(Refusal::OtherHistory { signed }.into());
+    }
+    Ok(())
+}
+
+fn new_key(origin: &str) -> Result<SigningKey, SigningError> {
+    let wrong = || SigningError::Origin { origin: origin.to_owned() };
+    let checked = Checkpoint::new(origin, 0, annals_tlog::empty_root());
+    checked.map_err(|_| wrong())?;
+    SigningKey::from_seed(origin, &random::bytes()).map_err(|_| wrong())
+}
+
+/// Makes the key of a log that has none. The key is durable before the database names it; if we stop between, it is taken as
+/// it is.
+fn first_epoch(
+    store: &Store,
+    place: &KeyPlace,
+    policy: &SigningPolicy,
+    clock: &Clock,
+) -> Result<Epoch, SigningError> {
+    let _lock = place.lock()?;
+    if let Some(epoch) = store.epochs()?.pop() {
+        return Ok(epoch);
+    }
+    let key = match place.key()? {
+        Some(key) => key,
+        None => {
+            let made = format!("annals/{}", store.log_id());
+            let key = new_key(policy.origin.as_deref().unwrap_or(&made))?;
+            place.put_key(&key)?;
+            key
+        }
+    };
+    add_epoch(store, 1, &key, 0, clock.now(), "")
+}
+
+fn add_epoch(
+    store: &Store,
+    number: u64,
+    key: &SigningKey,
+    first_size: u64,
+    started: Time,
+    reason: &str,
+) -> Result<Epoch, SigningError> {
+    let epoch = Epoch {
+        number,
+        origin: key.name().to_owned(),
+        verifier: key.verifier_key().to_string(),
+        first_size,
+        started,
+        reason: reason.to_owned(),
+    };
+    if store.add_epoch(&epoch)? {
+        info!(origin = epoch.origin, verifier = epoch.verifier, "checkpoints are signed by a new key");
+        return Ok(epoch);
+    }
+    // Another server was faster: its key is the log's.
+    let epochs = store.epochs()?;
+    epochs.into_iter().last().ok_or_else(|| StoreError::Damaged { what: "no epoch".to_owned() }.into())
+}
+
+/// Begins a new epoch: a new name and key for what the log is now.
+pub(crate) fn begin_epoch(
+    location: &Location,
+    store: &Store,
+    reason: &str,
+    clock: &Clock,
+) -> Result<Epoch, SigningError> {
+    let place = KeyPlace::new(&location.key_dir);
+    let _lock = place.lock()?;
+    let number = store.epochs()?.last().map_or(0, |epoch| epoch.number);
+    let old = store.epochs()?.pop();
+    // Where the database was put back from before an epoch, that one's number is taken.
+    let last = place.last()?;
+    let number_of =
+        |origin: &str| origin.rsplit_once("/e").and_then(|(_, number)| number.parse::<u64>().ok());
+    let signed = last.as_ref().and_then(|last| number_of(last.checkpoint.origin())).unwrap_or(0);
+    let number = number.max(signed) + 1;
+    let first = old.map_or_else(|| format!("annals/{}", store.log_id()), |old| old.origin);
+    let base = match first.rsplit_once("/e") {
+        Some((base, number)) if number.parse::<u64>().is_ok() => base,
+        _ => &first,
+    };
+    let key = new_key(&format!("{base}/e{number}"))?;
+    place.lay_aside(number - 1)?;
+    place.put_key(&key)?;
+    add_epoch(store, number, &key, store.head()?.size, clock.now(), reason)
+}
+
+impl Signer {
+    pub(crate) fn signed(&self) -> watch::Receiver<u64> {
+        self.signed.subscribe()
+    }
+
+    /// Signs a checkpoint of what is durable, if there is something new.
+    pub(crate) fn sign(&self) -> Result<(), SigningError> {
+        let _lock = self.place.lock()?;
+        let head = self.store.head()?;
+        if let Err(error) = check_past(&self.place, &self.epoch, &head, &self.tree) {
+            if let SigningError::Refused(refusal) = &error {
+                self.guard.refuse(refusal.clone());
+            }
+            return Err(error);
+        }
+        let last = self.store.last_checkpoint()?;
+        let number = last.as_ref().map_or(0, |last| last.number) + 1;
+        let published = last.filter(|last| last.epoch == self.epoch.number).map_or(0, |last| last.size);
+        let kept = self.place.last()?;
+        let note = match &kept {
+            // Signed, but we stopped before it was published.
+            Some(kept) if kept.checkpoint.size() > published => kept.note.clone(),
+            _ if head.size == published => return Ok(()),
+            _ => self.note(&head)?,
+        };
+        let size = match &kept {
+            Some(kept) if kept.note == note => kept.checkpoint.size(),
+            _ => {
+                // Durable before anybody can see it: what was seen must not be forgotten.
+                self.place.put_last(&note)?;
+                head.size
+            }
+        };
+        let checkpoint =
+            StoredCheckpoint { number, epoch: self.epoch.number, size, signed: self.clock.now(), note };
+        if !self.store.add_checkpoint(&checkpoint)? {
+            warn!(number, "another signer was faster");
+        }
+        self.metrics.checkpoint_events.set(i64::try_from(size).unwrap_or(i64::MAX));
+        self.metrics.checkpoint_time.set(checkpoint.signed.as_micros() / 1_000_000);
+        self.signed.send_replace(size);
+        Ok(())
+    }
+
+    fn note(&self, head: &Head) -> Result<String, SigningError> {
+        let wrong = || SigningError::Origin { origin: self.epoch.origin.clone() };
+        let checkpoint = Checkpoint::new(&self.epoch.origin, head.size, head.root).map_err(|_| wrong())?;
+        let note = SignedNote::sign(&checkpoint.to_string(), &[&self.key]).map_err(|_| wrong())?;
+        Ok(note.to_string())
+    }
+}

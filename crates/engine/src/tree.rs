@@ -1,0 +1,161 @@
+//! The tree of the log as it is stored: hashes of any perfect subtree, and the proofs made of them.
+//!
+//! Full tiles stand in the database, but for level-0 tiles of sealed events: their hashes are made again from the events. What
+//! is incomplete follows from the level below. Hashes are never taken from a cache of another log, and a proof reads only what
+//! is complete at its size, so it stays right however much is appended meanwhile.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use annals_model::record::Record;
+use annals_segment::EventPage;
+use annals_store::{Store, StoreError};
+use annals_tlog::{HASH_BYTES, Hash, Node, TILE_HASHES, leaf_hash, perfect_root, root_at};
+
+use crate::error::EngineError;
+use crate::index::Index;
+use crate::sealed::SealedPart;
+
+/// Level-0 tiles of sealed events that are kept once they were made: 4 MiB.
+const KEPT_TILES_MAX: usize = 512;
+/// How often the place of an event is looked for again, when it was sealed or merged meanwhile.
+const LOOKS_MAX: usize = 4;
+
+/// Reads hashes of the tree.
+#[derive(Debug, Clone)]
+pub(crate) struct TreeReader {
+    store: Arc<Store>,
+    index: Arc<Index>,
+    /// Leaf hashes by number of their tile.
+    kept: Arc<Mutex<HashMap<u64, Arc<Vec<Hash>>>>>,
+}
+
+impl TreeReader {
+    pub(crate) fn new(store: Arc<Store>, index: Arc<Index>) -> TreeReader {
+        TreeReader { store, index, kept: Arc::default() }
+    }
+
+    /// The root of a perfect subtree that is complete.
+    pub(crate) fn node(&self, node: Node) -> Result<Hash, EngineError> {
+        let (level, index, hashes) = node.in_tile();
+        let tile = self.tile(level, index, hashes.end)?;
+        tile.get(hashes).map(perfect_root).ok_or_else(|| missing(level, index))
+    }
+
+    /// The root of the tree when it had so many events.
+    pub(crate) fn root_at(&self, size: u64) -> Result<Hash, EngineError> {
+        root_at(size, |node| self.node(node))
+    }
+
+    /// The first `count` hashes of a tile, or more.
+    pub(crate) fn tile(&self, level: u8, index: u64, count: usize) -> Result<Vec<Hash>, EngineError> {
+        if let Some(bytes) = self.store.tile_if_kept(level, index)? {
+            let (hashes, _) = bytes.as_chunks::<HASH_BYTES>();
+            return Ok(hashes.iter().map(|hash| Hash::from_bytes(*hash)).collect());
+        }
+        let first = index * TILE_HASHES as u64;
+        if let Some(below) = level.checked_sub(1) {
+            let hashes = first..first + count as u64;
+            return hashes.map(|index| Ok(perfect_root(&self.tile(below, index, TILE_HASHES)?))).collect();
+        }
+        if let Some(tile) = self.kept().get(&index) {
+            return Ok(tile.to_vec());
+        }
+        let leaves = self.leaves(first..first + count as u64)?;
+        if count == TILE_HASHES {
+            let mut kept = self.kept();
+            if kept.len() >= KEPT_TILES_MAX {
+                kept.clear();
+            }
+            kept.insert(index, Arc::new(leaves.clone()));
+        }
+        Ok(leaves)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Vec<Hash>>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaf hashes made again from the events.
+    fn leaves(&self, seqs: Range<u64>) -> Result<Vec<Hash>, EngineError> {
+        let log_id = self.store.log_id();
+        let mut leaves = Vec::with_capacity(TILE_HASHES);
+        self.each_record(seqs, |_, record| {
+            leaves.push(leaf_hash(&record.leaf_bytes(log_id)));
+            Ok(())
+        })?;
+        Ok(leaves)
+    }
+
+    /// Hands on the records of consecutive seqs, all of which are in the log.
+    pub(crate) fn each_record(
+        &self,
+        seqs: Range<u64>,
+        mut each: impl FnMut(u64, &Record<'_>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let mut at = seqs.start;
+        let mut looks = 0;
+        while at < seqs.end {
+            let before = at;
+            let parts = self.index.parts();
+            let read = match parts.sealed_at(at) {
+                Some(part) => sealed_records(part, at..seqs.end.min(part.end_seq()), &mut at, &mut each),
+                None => self.tail_records(at..seqs.end, &mut at, &mut each),
+            };
+            looks = if at > before { 0 } else { looks + 1 };
+            match read {
+                Ok(()) if at > before => {}
+                // Sealed or merged since: look where it is now.
+                Ok(()) if looks < LOOKS_MAX => self.index.refresh_manifest(&self.store)?,
+                Ok(()) => return Err(EngineError::NotOpenYet { seq: at }),
+                Err(error) if error.is_damage() && looks < LOOKS_MAX => {
+                    self.index.refresh_manifest(&self.store)?
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn tail_records(
+        &self,
+        seqs: Range<u64>,
+        at: &mut u64,
+        each: &mut dyn FnMut(u64, &Record<'_>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let Some(row) = self.store.row_of(seqs.start)? else { return Ok(()) };
+        for record in row.records() {
+            let (seq, record) = record?;
+            if seqs.contains(&seq) {
+                each(seq, &record)?;
+                *at = seq + 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sealed_records(
+    part: &SealedPart,
+    seqs: Range<u64>,
+    at: &mut u64,
+    each: &mut dyn FnMut(u64, &Record<'_>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    // Rows stand by time; of events that came in order, one page holds many that follow each other.
+    let mut page: Option<EventPage> = None;
+    for seq in seqs {
+        let row = part.row_of_seq(seq)?;
+        let page = match &mut page {
+            Some(page) if page.rows().contains(&row) => page,
+            other => other.insert(part.page_of(row)?),
+        };
+        each(seq, &part.record(page, row)?)?;
+        *at = seq + 1;
+    }
+    Ok(())
+}
+
+fn missing(level: u8, index: u64) -> EngineError {
+    StoreError::Damaged { what: format!("tile {index} of level {level} has too few hashes") }.into()
+}
