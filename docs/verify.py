@@ -62,8 +62,9 @@ class Report:
 
     def add(self, kind, message):
         # A hostile file chooses how many faults it has, and how long the names are that are quoted.
-        if sum(known == kind for known, _ in self.findings) < FINDINGS_MAX:
-            self.findings.append((kind, message[:1000]))
+        count = sum(known == kind for known, _ in self.findings)
+        if count <= FINDINGS_MAX:
+            self.findings.append((kind, message[:1000] if count < FINDINGS_MAX else "and more"))
 
     def result(self):
         kinds = [kind for kind, _ in self.findings]
@@ -157,7 +158,7 @@ NUMBER = "0|[1-9][0-9]{0,18}"
 HEX_16_BYTES, HEX_32_BYTES = "[0-9a-f]{32}", "[0-9a-f]{64}"
 UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Before `=` only some letters leave no bits over. So the same bytes have one spelling.
-BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?"
+BASE64 = "([A-Za-z0-9+/]{4})*+([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?"
 BASE64_HASH = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 SIZE, I64 = range(2**63), range(-2**63, 2**63)
 
@@ -185,12 +186,12 @@ def parse_json(data, what):
     """Reads JSON in which no member stands twice, since programs differ in which one they take."""
     def unique(pairs):
         if len(dict(pairs)) < len(pairs):
-            raise Unreadable(f"{what} has an object with the same member twice")
+            raise ValueError("an object has the same member twice")
         return dict(pairs)
     try:
         return json.loads(data.decode(), object_pairs_hook=unique)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(f"{what} is not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{what} is not good JSON: {error}") from None
 
 
 def parse_base64(value, what):
@@ -330,9 +331,9 @@ def check_signatures(report, checkpoint, keys):
             others.append(f"{label} (a key that you trust, but of another log)")
     report.signed_by += [label for label in signed_by if label not in report.signed_by]
     if signed_by == []:
-        report.add("untrusted", f"no key that you trust signed the checkpoint of {report.size:,} events. Not checked: "
-                   f"{', '.join(others)}. Get the text NAME+ID+KEY of that key from the log's operator, by another way "
-                   "than this file came, compare name and id, and give it with --trust")
+        report.add("untrusted", f"no key that you trust signed the checkpoint of {report.size:,} events; it names, not "
+                   f"checked: {', '.join(others)}. Get the text NAME+ID+KEY of that key from the log's operator, by "
+                   "another way than this file came, compare NAME+ID with these, and give all of it with --trust")
 
 
 def utc(time):
@@ -488,7 +489,7 @@ def check_consistency(report, keys, options):
     check_signatures(report, old, keys)
     check_signatures(report, new, keys)
     old_size, old_root, new_root = int(old["size"]), base64.b64decode(old["root"]), base64.b64decode(new["root"])
-    report.subject = f"{report.origin}, whose first {old_size:,} events are still the same in {report.size:,}, both"
+    report.subject = f"the first {old_size:,} events of {report.origin} are unchanged in that of {report.size:,}"
     if old["origin"] != new["origin"] or not is_consistent(old_size, old_root, report.size, new_root, path):
         report.add("tampered", "the proof does not show that the new checkpoint continues the old one")
 
@@ -526,7 +527,7 @@ def check_input(report, options):
         raise Unreadable("the file is neither a receipt nor an evidence bundle")
     if report.withheld > 0:
         report.add("incomplete" if options.require_openings else "note",
-                   f"{report.withheld:,} values are withheld or erased; only their commitments are there, and fit")
+                   f"withheld or erased values: {report.withheld:,}; what is left of them are commitments")
 
 
 def print_report(report, is_json):
@@ -535,7 +536,8 @@ def print_report(report, is_json):
         verdict = [f"{result}: {report.subject} signed by {', '.join(report.signed_by)}"]
     if result == "untrusted":
         verdict = [f"untrusted: {report.subject}; all of it fits, but nobody whom you trust signed it"]
-    findings = [f"{kind}: {message}" for kind, message in report.findings]
+    worst_first = sorted(report.findings, key=lambda finding: [*EXIT_CODES, "note"].index(finding[0]))
+    findings = [f"{kind}: {message}" for kind, message in worst_first]
     if is_json:
         facts = {"result": result, "events": report.events, "withheld_openings": report.withheld, "findings": findings}
         names = ("origin", "size", "root", "signed_by", "cosigned", "complete")
@@ -556,4 +558,9 @@ def main(arguments):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os._exit(64)  # Whoever read our output has gone, so it says nothing about the input.
+    sys.exit(code)

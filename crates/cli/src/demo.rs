@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use annals_engine::{
     Engine, NewOrganization, NewPerson, NewToken, Options, OrganizationRole, PartialBatch, Principal, Role,
-    SealPolicy, TokenKind,
+    SealPolicy, SigningPolicy, TokenKind,
 };
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
@@ -78,8 +78,11 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     };
     refuse_other_logs(dir)?;
     let seal = SealPolicy { in_background: true, ..SealPolicy::default() };
-    let engine = Engine::create_or_open(dir, Options { seal, ..Options::default() })
-        .with_context(|| format!("cannot make a log in `{}`", dir.display()))?;
+    let engine = Engine::create_or_open(
+        dir,
+        Options { seal, signing: Some(SigningPolicy::default()), ..Options::default() },
+    )
+    .with_context(|| format!("cannot make a log in `{}`", dir.display()))?;
     let engine = Arc::new(engine);
     let mut simulation = Simulation::new(args.seed);
     let history = simulation.history(engine.now().as_micros(), args.days, args.events);

@@ -44,8 +44,14 @@ enum Command {
     Export(command::export::ExportArgs),
     /// Take in events from files
     Import(import::ImportArgs),
-    /// Check every stored byte of a log: checksums, structure, and the tree recomputed from every event
+    /// Write the receipt of an event, which proves offline that it stands in the log
+    Receipt(command::receipt::ReceiptArgs),
+    /// List the sources of events, with gaps, repeats and silence
+    Sources(command::sources::SourcesArgs),
+    /// Check a data directory, a server, a receipt or evidence
     Verify(command::verify::VerifyArgs),
+    /// Show the keys of the log, and begin a new epoch of one that was put back
+    Epoch(command::epoch::EpochArgs),
     /// Say what a damaged log can be rebuilt from, and rebuild it
     Repair(command::repair::RepairArgs),
     /// Copy a log while it runs
@@ -75,7 +81,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        // `annals verify` keeps 2 for what is incomplete.
+        let is_verify = std::env::args().any(|argument| argument == "verify");
+        let code = if is_verify && error.use_stderr() {
+            command::verify::UNUSABLE
+        } else {
+            error.exit_code().try_into().unwrap_or(1)
+        };
+        std::process::exit(i32::from(code))
+    });
     let Arguments { target, json, command } = arguments;
     let result = match &command {
         Command::Demo(args) => demo::run(args).map(|()| output::GOOD),
@@ -86,6 +102,9 @@ fn main() -> ExitCode {
         Command::Import(args) => {
             command::open_for_import(&target).and_then(|target| import::run(args, &target, json))
         }
+        Command::Receipt(args) => command::receipt::run(args, &target).map(|()| output::GOOD),
+        Command::Sources(args) => command::sources::run(args, &target, json),
+        Command::Epoch(args) => command::epoch::run(args, &target, json).map(|()| output::GOOD),
         Command::Verify(args) => command::verify::run(args, &target, json),
         Command::Repair(args) => command::repair::run(args, &target, json),
         Command::Backup(args) => command::backup::back_up(args, &target, json).map(|()| output::GOOD),

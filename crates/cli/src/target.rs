@@ -26,6 +26,9 @@ pub(crate) struct TargetArgs {
     /// Where sealed segments are kept: a directory or s3://BUCKET/PREFIX [default: DIR/segments]
     #[arg(long, value_name = "PLACE", env = "ANNALS_OBJECTS", global = true)]
     pub(crate) objects: Option<String>,
+    /// Directory of the key that signs checkpoints; keep it out of backups of the log [default: DIR/key]
+    #[arg(long, value_name = "DIR", env = "ANNALS_KEY_DIR", global = true)]
+    pub(crate) key_dir: Option<PathBuf>,
     /// Address of a server, such as http://127.0.0.1:2662
     #[arg(long, value_name = "URL", env = "ANNALS_SERVER", global = true)]
     pub(crate) server: Option<String>,
@@ -59,6 +62,9 @@ impl TargetArgs {
         }
         if let Some(objects) = &self.objects {
             location.objects = objects.parse().context("--objects")?;
+        }
+        if let Some(dir) = &self.key_dir {
+            location.key_dir.clone_from(dir);
         }
         Ok(location)
     }

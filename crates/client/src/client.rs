@@ -139,6 +139,50 @@ impl Client {
         self.call(request).await
     }
 
+    /// Returns the last signed checkpoint of the log.
+    ///
+    /// # Errors
+    /// [`ClientError`] if nothing was signed yet, or the server refused.
+    pub async fn checkpoint(&self) -> Result<String, ClientError> {
+        self.text(self.http.get(self.url("/tlog/checkpoint"))).await
+    }
+
+    /// Returns the hashes that show that the log of `new` events continues that of `old` events, base64, one a line.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no such proof, or the server refused.
+    pub async fn consistency(&self, old: u64, new: u64) -> Result<String, ClientError> {
+        let request = self.http.get(self.url("/tlog/consistency"));
+        self.text(request.query(&[("old", old), ("new", new)])).await
+    }
+
+    /// Returns the receipt of an event, which [`crate::evidence::verify_receipt`] checks offline. Waits for the next checkpoint.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no such event, or the server refused.
+    pub async fn receipt(&self, id: &str) -> Result<String, ClientError> {
+        self.receipt_with(id, true).await
+    }
+
+    /// The same with or without its personal values.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no such event, or the server refused.
+    pub async fn receipt_with(&self, id: &str, values: bool) -> Result<String, ClientError> {
+        let id: String =
+            id.chars().filter(|character| character.is_ascii_alphanumeric() || *character == '-').collect();
+        let request = self.http.get(self.url(&format!("/api/v2/audit/{id}/receipt")));
+        self.text(request.query(&[("values", values)])).await
+    }
+
+    /// Lists the sources of events: gaps, repeats and silence.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the server refused.
+    pub async fn sources(&self) -> Result<Value, ClientError> {
+        self.call(self.http.get(self.url("/api/v2/audit/sources"))).await
+    }
+
     /// Returns the registry in force.
     ///
     /// # Errors
@@ -191,6 +235,10 @@ impl Client {
         let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
         let problem = serde_json::from_slice::<Value>(&body).unwrap_or_default();
         Err(ClientError::Refused { status: status.as_u16(), problem })
+    }
+
+    async fn text(&self, request: RequestBuilder) -> Result<String, ClientError> {
+        self.send(request).await?.text().await.map_err(|source| self.unreachable(source))
     }
 
     async fn call(&self, request: RequestBuilder) -> Result<Value, ClientError> {

@@ -29,6 +29,7 @@
 
 mod client;
 mod event;
+pub mod evidence;
 mod lasting;
 
 pub use annals_model as model;

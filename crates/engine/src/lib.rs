@@ -16,6 +16,7 @@ mod clock;
 mod document;
 mod error;
 mod events;
+mod evidence;
 mod export;
 mod follow;
 mod history;
@@ -58,6 +59,7 @@ pub use bucket::{BUCKETS_MAX, Bucket, BucketError};
 pub use clock::Clock;
 pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
+pub use evidence::{EvidenceError, EvidenceReport};
 pub use export::{CSV_COLUMNS, Export, ExportError, ExportFormat, ExportFormatError, ExportRequest};
 pub use follow::{Followed, NEWS_WAIT, News};
 pub use history::{HISTORY_ROWS, History, HistoryRequest, REPLAYED_EVENTS_MAX};
@@ -86,7 +88,7 @@ pub use search::{
 pub use settings::{SETTINGS, Setting, SettingError, SettingKind, Settings};
 pub use signing::{Refusal, SigningError, SigningPolicy};
 pub use sources::{SOURCES_MAX, Source};
-pub use verify::{Finding, VerifyReport, verify};
+pub use verify::{Depth, Finding, VerifyReport, verify};
 
 pub use annals_query::Key;
 pub use annals_segment::Facets;
@@ -110,7 +112,7 @@ use crate::reads::RecentReads;
 use crate::registration::SharedRegistry;
 use crate::seal::{Sealer, SealingThread};
 use crate::sealed::Sealed;
-use crate::signing::{Found, Guard, SigningThread};
+use crate::signing::{Found, Guard, KeyPlace, SigningThread};
 use crate::tree::TreeReader;
 
 /// How a log is opened.
@@ -141,6 +143,7 @@ pub struct Engine {
     log: Log,
     tree: TreeReader,
     guard: Guard,
+    key_place: KeyPlace,
     signing: Option<SigningThread>,
     sealer: Sealer,
     sealing: Mutex<Option<SealingThread>>,
@@ -233,6 +236,7 @@ impl Engine {
             log,
             tree,
             guard,
+            key_place: KeyPlace::new(&location.key_dir),
             signing: None,
             sealer,
             sealing,
@@ -241,7 +245,7 @@ impl Engine {
             recent_reads: RecentReads::new(),
             options,
         };
-        engine.record_epoch(location)?;
+        engine.record_epoch()?;
         if let Found::Signer(signer) = found {
             let interval = engine.options.signing.as_ref().map(|policy| policy.interval).unwrap_or_default();
             engine.signing = Some(SigningThread::start(*signer, interval)?);
@@ -313,7 +317,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] if the database does not answer; what is damaged stands in the report.
     pub fn verify(&self) -> Result<VerifyReport, EngineError> {
-        verify::verify_parts(&self.store, &self.objects, &mut |_, _| {})
+        verify::verify_parts(&self.store, &self.objects, &self.key_place, Depth::Events, &mut |_, _| {})
     }
 
     /// The time, as the log sees it.

@@ -15,11 +15,10 @@ use tokio::sync::watch;
 
 use crate::Engine;
 use crate::error::EngineError;
-use crate::location::Location;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
 use crate::search::SearchError;
-use crate::signing::{KeyPlace, Refusal};
+use crate::signing::Refusal;
 
 /// How long one waits for a checkpoint of an event that was just taken.
 pub const RECEIPT_WAIT: Duration = Duration::from_secs(20);
@@ -199,12 +198,12 @@ impl Engine {
 
     /// The first event of an epoch says that it began, and what the checkpoint before was. If we stopped before it was written, the next
     /// start writes it.
-    pub(crate) fn record_epoch(&self, location: &Location) -> Result<(), EngineError> {
+    pub(crate) fn record_epoch(&self) -> Result<(), EngineError> {
         let Some(epoch) = self.store.epochs()?.pop().filter(|epoch| epoch.number > 1) else { return Ok(()) };
         if self.guard.refusal().is_some() || self.store.head()?.size != epoch.first_size {
             return Ok(());
         }
-        let before = KeyPlace::new(&location.key_dir).laid_aside(epoch.number - 1).unwrap_or_default();
+        let before = self.key_place.laid_aside(epoch.number - 1).unwrap_or_default();
         let before: String =
             before.parse::<SignedNote>().map(|note| note.text().to_owned()).unwrap_or_default();
         let event =
@@ -218,7 +217,7 @@ impl Engine {
 }
 
 /// A size or seq that was checked before is never beyond the tree.
-fn node_error(error: ProofError<EngineError>) -> EngineError {
+pub(crate) fn node_error(error: ProofError<EngineError>) -> EngineError {
     match error {
         ProofError::Node(error) => error,
         error => EngineError::Store(annals_store::StoreError::Damaged { what: error.to_string() }),

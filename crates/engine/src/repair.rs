@@ -131,7 +131,7 @@ pub fn repair(
 }
 
 /// Writes a segment again from the events of its own file, if they are all there and lead to the root of the manifest.
-fn rebuild(store: &Store, objects: &Objects, row: &SegmentRow) -> Option<(SegmentRow, Vec<u8>)> {
+pub(crate) fn rebuild(store: &Store, objects: &Objects, row: &SegmentRow) -> Option<(SegmentRow, Vec<u8>)> {
     let bytes = objects.read_all(&row.object).ok()?;
     let mut records = Vec::new();
     each_event(bytes, &mut |event| {

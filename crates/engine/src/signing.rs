@@ -201,7 +201,13 @@ pub(crate) fn open(
     let place = KeyPlace::new(&location.key_dir);
     let epoch = match (store.epochs()?.pop(), policy) {
         (Some(epoch), _) => epoch,
-        (None, None) => return Ok(Found::Nobody),
+        (None, None) => {
+            // A log from before its first checkpoint, beside a key that signed later ones.
+            if let Some(last) = place.last()? {
+                refuse_other_past(check_past(&place, last.checkpoint.origin(), &store.head()?, tree), guard)?;
+            }
+            return Ok(Found::Nobody);
+        }
         (None, Some(policy)) => first_epoch(store, &place, policy, clock)?,
     };
     let key = place.key()?;
@@ -209,9 +215,7 @@ pub(crate) fn open(
         guard.refuse(refusal);
         return Ok(Found::Nobody);
     }
-    if let Err(error) = check_past(&place, &epoch, &store.head()?, tree) {
-        let SigningError::Refused(refusal) = error else { return Err(error) };
-        guard.refuse(refusal);
+    if refuse_other_past(check_past(&place, &epoch.origin, &store.head()?, tree), guard)? {
         return Ok(Found::Nobody);
     }
     let (Some(key), Some(_)) = (key, policy) else { return Ok(Found::Nobody) };
@@ -251,12 +255,24 @@ fn check_key(
     }
 }
 
+/// Notes a refusal, and says whether there is one.
+fn refuse_other_past(checked: Result<(), SigningError>, guard: &Guard) -> Result<bool, SigningError> {
+    match checked {
+        Ok(()) => Ok(false),
+        Err(SigningError::Refused(refusal)) => {
+            guard.refuse(refusal);
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Says whether the log continues the last checkpoint that was signed.
-fn check_past(place: &KeyPlace, epoch: &Epoch, head: &Head, tree: &TreeReader) -> Result<(), SigningError> {
+fn check_past(place: &KeyPlace, origin: &str, head: &Head, tree: &TreeReader) -> Result<(), SigningError> {
     let Some(last) = place.last()? else { return Ok(()) };
     let signed = last.checkpoint.size();
-    if last.checkpoint.origin() != epoch.origin {
-        let (signed, found) = (last.checkpoint.origin().to_owned(), epoch.origin.clone());
+    if last.checkpoint.origin() != origin {
+        let (signed, found) = (last.checkpoint.origin().to_owned(), origin.to_owned());
         return Err(Refusal::OtherEpoch { signed, found }.into());
     }
     if head.size < signed {
@@ -334,23 +350,25 @@ pub(crate) fn begin_epoch(
 ) -> Result<Epoch, SigningError> {
     let place = KeyPlace::new(&location.key_dir);
     let _lock = place.lock()?;
-    let number = store.epochs()?.last().map_or(0, |epoch| epoch.number);
     let old = store.epochs()?.pop();
-    // Where the database was put back from before an epoch, that one's number is taken.
-    let last = place.last()?;
-    let number_of =
-        |origin: &str| origin.rsplit_once("/e").and_then(|(_, number)| number.parse::<u64>().ok());
-    let signed = last.as_ref().and_then(|last| number_of(last.checkpoint.origin())).unwrap_or(0);
-    let number = number.max(signed) + 1;
-    let first = old.map_or_else(|| format!("annals/{}", store.log_id()), |old| old.origin);
-    let base = match first.rsplit_once("/e") {
-        Some((base, number)) if number.parse::<u64>().is_ok() => base,
-        _ => &first,
+    // Where the database was put back from before an epoch, that one's name and number are taken all the same.
+    let signed = place.last()?.map(|last| last.checkpoint.origin().to_owned());
+    let origin = signed.or_else(|| old.as_ref().map(|old| old.origin.clone()));
+    let (base, signed) = match &origin {
+        Some(origin) => split_origin(origin),
+        None => (format!("annals/{}", store.log_id()), 0),
     };
+    let number = old.map_or(0, |old| old.number).max(signed) + 1;
     let key = new_key(&format!("{base}/e{number}"))?;
     place.lay_aside(number - 1)?;
     place.put_key(&key)?;
     add_epoch(store, number, &key, store.head()?.size, clock.now(), reason)
+}
+
+/// The name of a log without its epoch, and the number of that: 1 unless it ends in `/eN`.
+fn split_origin(origin: &str) -> (String, u64) {
+    let of_epoch = origin.rsplit_once("/e").and_then(|(base, number)| Some((base, number.parse().ok()?)));
+    of_epoch.map_or_else(|| (origin.to_owned(), 1), |(base, number)| (base.to_owned(), number))
 }
 
 impl Signer {
@@ -362,7 +380,7 @@ impl Signer {
     pub(crate) fn sign(&self) -> Result<(), SigningError> {
         let _lock = self.place.lock()?;
         let head = self.store.head()?;
-        if let Err(error) = check_past(&self.place, &self.epoch, &head, &self.tree) {
+        if let Err(error) = check_past(&self.place, &self.epoch.origin, &head, &self.tree) {
             if let SigningError::Refused(refusal) = &error {
                 self.guard.refuse(refusal.clone());
             }

@@ -1,17 +1,21 @@
 //! Checking a whole log offline: checksums, structure, and the tree recomputed from every event. Writes nothing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use annals_model::audit_log::StoredEvent;
 use annals_model::id::LogId;
 use annals_segment::check_file;
 use annals_store::{Objects, SegmentRow, Store, StoreError};
-use annals_tlog::{Frontier, Hash, leaf_hash, perfect_root};
+use annals_tlog::{
+    Checkpoint, Frontier, Hash, SignedNote, TileBuilder, VerifierKey, leaf_hash, perfect_root,
+};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::location::Location;
+use crate::repair::rebuild;
 use crate::sealed::SealedPart;
+use crate::signing::KeyPlace;
 
 /// What is wrong with one part of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct VerifyReport {
     pub sealed: u64,
     /// Segments of the manifest.
     pub segments: usize,
+    /// Signed checkpoints that were compared with the tree.
+    pub checkpoints: usize,
     /// Root of the tree, if every event is there and leads to it.
     pub root: Option<Hash>,
     /// Everything that is wrong.
@@ -41,23 +47,41 @@ pub struct VerifyReport {
 
 const REPAIR: &str = "`annals repair` says what it can be rebuilt from";
 
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte and every event.
+    Events,
+    /// Also every index: made anew from the events and compared, so that one that lies is found.
+    Indexes,
+}
+
 /// Checks every byte of a log. `progress` hears the events done and in all.
 ///
 /// # Errors
 /// [`EngineError`] if the log cannot be opened at all; what is damaged inside stands in the report.
-pub fn verify(location: &Location, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, EngineError> {
+pub fn verify(
+    location: &Location,
+    depth: Depth,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport, EngineError> {
     let store = Store::open_as_is(&location.database)?;
     let objects = Objects::open(&location.objects, &location.cache_dir())?;
-    verify_parts(&store, &objects, progress)
+    verify_parts(&store, &objects, &KeyPlace::new(&location.key_dir), depth, progress)
 }
 
 pub(crate) fn verify_parts(
     store: &Store,
     objects: &Objects,
+    place: &KeyPlace,
+    depth: Depth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<VerifyReport, EngineError> {
     let mut checked = HashSet::new();
     let mut findings = Vec::new();
+    // Those that are signed later are of no concern.
+    let mut signed = Signed::read(store, place)?;
+    let mut tiles = Tiles { store, builder: TileBuilder::default(), size: 0 };
     loop {
         let (state, rows) = store.segments()?;
         let mut frontier = Frontier::new();
@@ -68,13 +92,20 @@ pub(crate) fn verify_parts(
                 break;
             }
             // Where the log was sealed or merged meanwhile, only what is new is read.
-            if checked.insert(row.object.clone())
-                && let Err(error) = check_segment(objects, row, store.log_id())
-            {
-                if !error.is_damage() {
-                    return Err(error);
+            if checked.insert(row.object.clone()) {
+                match check_segment(objects, row, store.log_id()) {
+                    Ok(leaves) => {
+                        signed.compare_inside(&frontier, &leaves);
+                        tiles.compare(row.first_seq, &leaves, &mut findings)?;
+                        if depth == Depth::Indexes
+                            && let Some(what) = lie(store, objects, row)?
+                        {
+                            findings.push(finding(&row.object, what));
+                        }
+                    }
+                    Err(error) if error.is_damage() => findings.push(finding(&row.object, error.to_string())),
+                    Err(error) => return Err(error),
                 }
-                findings.push(finding(&row.object, error.to_string()));
             }
             if let Err(error) = frontier.push_subtree(u64::from(row.event_count), row.root) {
                 findings.push(finding("database", error.to_string()));
@@ -87,12 +118,15 @@ pub(crate) fn verify_parts(
             events: state.head.size,
             sealed: state.sealed,
             segments: rows.len(),
+            checkpoints: signed.count,
             ..VerifyReport::default()
         };
         if sealed == state.sealed {
-            match store.check(frontier) {
+            match store.check(frontier, |tree| signed.compare(tree)) {
                 Ok(head) => {
                     report.events = head.size;
+                    signed.beyond(head.size);
+                    findings.append(&mut signed.findings);
                     report.root = findings.is_empty().then_some(head.root);
                 }
                 Err(StoreError::SealedMeanwhile { .. }) => continue,
@@ -106,8 +140,163 @@ pub(crate) fn verify_parts(
             findings.push(finding("database", what));
         }
         progress(state.head.size, state.head.size);
+        findings.append(&mut signed.findings);
         report.findings = findings;
         return Ok(report);
+    }
+}
+
+/// What the index of a segment says that its events do not. Checksums cannot tell: whoever writes a file writes those too.
+fn lie(store: &Store, objects: &Objects, row: &SegmentRow) -> Result<Option<String>, EngineError> {
+    let Some((anew, file)) = rebuild(store, objects, row) else {
+        return Ok(Some("no index can be made from its events".to_owned()));
+    };
+    let bytes = objects.read_all(&row.object)?;
+    let part = |bytes: &[u8], at: u64, length: u64| {
+        let (at, length) =
+            (usize::try_from(at).unwrap_or(usize::MAX), usize::try_from(length).unwrap_or(usize::MAX));
+        bytes.get(at..at.saturating_add(length)).unwrap_or_default().to_vec()
+    };
+    let stored = part(&bytes, row.index_at, row.index_bytes);
+    let made = part(&file, anew.index_at, anew.index_bytes);
+    let differing = annals_segment::differing_section(&stored, &made);
+    let differing =
+        differing.map_err(|source| EngineError::Segment { object: row.object.clone(), source })?;
+    Ok(differing.map(|section| format!("its index lies about its events: section `{section}`")))
+}
+
+/// The stored tiles, compared with what the sealed events lead to.
+struct Tiles<'s> {
+    store: &'s Store,
+    builder: TileBuilder,
+    /// Events that were taken in.
+    size: u64,
+}
+
+impl Tiles<'_> {
+    /// Takes the leaves of the next segment in. Behind one whose leaves are not known, nothing can be compared.
+    fn compare(
+        &mut self,
+        first_seq: u64,
+        leaves: &[Hash],
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), EngineError> {
+        let Some(known) = self.size.checked_sub(first_seq) else { return Ok(()) };
+        let mut full = Vec::new();
+        for leaf in leaves.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
+            self.builder.push(*leaf, |tile| full.push(tile));
+            self.size += 1;
+        }
+        for tile in full {
+            let is_right = match self.store.tile_if_kept(tile.level, tile.index) {
+                Ok(Some(stored)) => stored == tile.hashes,
+                // Those of sealed events are made again when they are needed.
+                Ok(None) => tile.level == 0,
+                Err(StoreError::Damaged { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if !is_right {
+                let what = format!(
+                    "tile {} of level {} is missing, or differs from the events",
+                    tile.index, tile.level
+                );
+                findings.push(finding("database", what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The signed checkpoints, by size, and what does not fit them.
+struct Signed {
+    /// Name and root of those that are to be compared, by size.
+    roots: BTreeMap<u64, Vec<(String, Hash)>>,
+    count: usize,
+    findings: Vec<Finding>,
+}
+
+impl Signed {
+    /// Reads the checkpoints of the database and the one beside the key, and checks their signatures.
+    fn read(store: &Store, place: &KeyPlace) -> Result<Signed, EngineError> {
+        let epochs = store.epochs()?;
+        let mut signed = Signed { roots: BTreeMap::new(), count: 0, findings: Vec::new() };
+        for checkpoint in store.checkpoints()? {
+            let name = format!("checkpoint #{}", checkpoint.number);
+            let epoch = epochs.iter().find(|epoch| epoch.number == checkpoint.epoch);
+            let read = epoch.ok_or_else(|| "its epoch is missing".to_owned());
+            match read.and_then(|epoch| checked(&checkpoint.note, &epoch.verifier)) {
+                Ok(read) if read.size() == checkpoint.size => signed.add(name, &read),
+                Ok(read) => {
+                    let what = format!("it is of {} events, not of {}", read.size(), checkpoint.size);
+                    signed.findings.push(unforgiven(&name, what));
+                }
+                Err(what) => signed.findings.push(unforgiven(&name, what)),
+            }
+        }
+        if let (Some(last), Some(epoch)) = (place.last()?, epochs.last()) {
+            let name = "the last checkpoint beside the key".to_owned();
+            match checked(&last.note, &epoch.verifier) {
+                Ok(read) => signed.add(name, &read),
+                Err(what) => signed.findings.push(unforgiven(&name, what)),
+            }
+        }
+        Ok(signed)
+    }
+
+    fn add(&mut self, name: String, checkpoint: &Checkpoint) {
+        self.count += 1;
+        if checkpoint.size() > 0 {
+            self.roots.entry(checkpoint.size()).or_default().push((name, checkpoint.root()));
+        }
+    }
+
+    /// Compares the checkpoints inside a segment that begins where the tree ends.
+    fn compare_inside(&mut self, before: &Frontier, leaves: &[Hash]) {
+        let end = before.size() + leaves.len() as u64;
+        if self.roots.range(before.size() + 1..=end).next().is_none() {
+            return;
+        }
+        let mut tree = before.clone();
+        for leaf in leaves {
+            tree.push(*leaf);
+            self.compare(&tree);
+        }
+    }
+
+    fn compare(&mut self, tree: &Frontier) {
+        for (name, root) in self.roots.remove(&tree.size()).into_iter().flatten() {
+            if root != tree.root() {
+                let what = format!("the first {} events are not those that it signed", tree.size());
+                self.findings.push(unforgiven(&name, what));
+            }
+        }
+    }
+
+    /// Notes checkpoints of more events than there are.
+    fn beyond(&mut self, size: u64) {
+        for (signed, names) in std::mem::take(&mut self.roots) {
+            for (name, _) in names.into_iter().filter(|_| signed > size) {
+                let what = format!("it signed {signed} events, and the log has {size}: events are missing");
+                self.findings.push(unforgiven(&name, what));
+            }
+        }
+    }
+}
+
+/// Reads a checkpoint that a key signed.
+fn checked(note: &str, verifier: &str) -> Result<Checkpoint, String> {
+    let key: VerifierKey = verifier.parse().map_err(|error| format!("its key is none: {error}"))?;
+    let note: SignedNote = note.parse().map_err(|error| format!("it is no signed note: {error}"))?;
+    note.verify(&[key]).map_err(|error| error.to_string())?;
+    note.text().parse().map_err(|error| format!("it is no checkpoint: {error}"))
+}
+
+/// What no rebuilding puts right: the log is another than it was.
+fn unforgiven(part: &str, what: String) -> Finding {
+    Finding {
+        part: part.to_owned(),
+        what,
+        remedy: "the log is not what was signed: compare it with a backup",
     }
 }
 
@@ -115,8 +304,12 @@ fn finding(part: &str, what: String) -> Finding {
     Finding { part: part.to_owned(), what, remedy: REPAIR }
 }
 
-/// Checks one segment against the manifest: its bytes, its structure, and its events against the root.
-pub(crate) fn check_segment(objects: &Objects, row: &SegmentRow, log_id: LogId) -> Result<(), EngineError> {
+/// Checks one segment against the manifest: its bytes, its structure, and its events against the root. Returns its leaves.
+pub(crate) fn check_segment(
+    objects: &Objects,
+    row: &SegmentRow,
+    log_id: LogId,
+) -> Result<Vec<Hash>, EngineError> {
     let damaged = |what: String| EngineError::Segment {
         object: row.object.clone(),
         source: annals_segment::SegmentError::Damaged { what },
@@ -148,5 +341,5 @@ pub(crate) fn check_segment(objects: &Objects, row: &SegmentRow, log_id: LogId) 
     if !leaves.len().is_power_of_two() || perfect_root(&leaves) != row.root {
         return Err(damaged("its events lead to another root than the manifest says".to_owned()));
     }
-    Ok(())
+    Ok(leaves)
 }

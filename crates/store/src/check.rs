@@ -14,23 +14,28 @@ impl Store {
     /// Recomputes the tree from the records of the tail and compares it with the head and the tiles; writes nothing.
     ///
     /// `sealed` is the frontier of the sealed events, which the caller made from the segments; [`Frontier::new`] while
-    /// nothing is sealed.
+    /// nothing is sealed. `each` hears the tree after each event of the tail; twice, if the connection was lost.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the first difference; [`StoreError::DamagedTail`] a row that cannot be read;
     /// [`StoreError::SealedMeanwhile`] that more was sealed since `sealed` was made.
-    pub fn check(&self, sealed: Frontier) -> Result<Head, StoreError> {
+    pub fn check(&self, sealed: Frontier, mut each: impl FnMut(&Frontier)) -> Result<Head, StoreError> {
         self.read(|connection| {
             // One snapshot, so that the log goes on meanwhile.
             let mut snapshot = connection.begin(Mode::Snapshot)?;
-            let head = check(&mut snapshot, self.log_id(), sealed.clone())?;
+            let head = check(&mut snapshot, self.log_id(), sealed.clone(), &mut each)?;
             snapshot.commit()?;
             Ok(head)
         })
     }
 }
 
-fn check(connection: &mut Connection, log_id: LogId, sealed: Frontier) -> Result<Head, StoreError> {
+fn check(
+    connection: &mut Connection,
+    log_id: LogId,
+    sealed: Frontier,
+    each: &mut dyn FnMut(&Frontier),
+) -> Result<Head, StoreError> {
     let state = read_state(connection, "")?;
     let from_seq = sealed.size();
     if state.sealed > state.head.size {
@@ -45,7 +50,7 @@ fn check(connection: &mut Connection, log_id: LogId, sealed: Frontier) -> Result
     let mut failure = None;
     read_tail(connection, from_seq, &mut |row| {
         if failure.is_none() {
-            failure = tree.push_row(&row, from_seq, log_id).err();
+            failure = tree.push_row(&row, from_seq, log_id, each).err();
         }
     })?;
     if let Some(failure) = failure {
@@ -59,6 +64,10 @@ fn check(connection: &mut Connection, log_id: LogId, sealed: Frontier) -> Result
             head.size
         );
         return Err(StoreError::Damaged { what });
+    }
+    let sql = "SELECT frontier FROM head WHERE id = 1";
+    if connection.query_one(sql, &[], "the head", |row| row.bytes(0))? != tree.frontier.to_bytes() {
+        return Err(StoreError::Damaged { what: "the frontier of the head differs from the events".to_owned() });
     }
     for tile in tree.full_tiles {
         if read_tile(connection, tile.level, tile.index)? != tile.hashes {
@@ -77,7 +86,13 @@ struct Recomputed {
 
 impl Recomputed {
     /// Adds the events of a row, those before `from_seq` left out.
-    fn push_row(&mut self, row: &TailRow, from_seq: u64, log_id: LogId) -> Result<(), StoreError> {
+    fn push_row(
+        &mut self,
+        row: &TailRow,
+        from_seq: u64,
+        log_id: LogId,
+        each: &mut dyn FnMut(&Frontier),
+    ) -> Result<(), StoreError> {
         for record in row.records() {
             let first_seq = row.first_seq();
             let (seq, record) = record.map_err(|source| StoreError::DamagedTail { first_seq, source })?;
@@ -91,6 +106,7 @@ impl Recomputed {
             let leaf = leaf_hash(&record.leaf_bytes(log_id));
             self.frontier.push(leaf);
             self.tiles.push(leaf, |tile| self.full_tiles.push(tile));
+            each(&self.frontier);
         }
         Ok(())
     }

@@ -100,6 +100,15 @@ impl Store {
         })
     }
 
+    /// Lists all checkpoints, by rising number.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the table cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<StoredCheckpoint>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM checkpoint ORDER BY number");
+        self.read(|connection| connection.query_all(&sql, &[], checkpoint))
+    }
+
     /// Returns the last checkpoint.
     ///
     /// # Errors

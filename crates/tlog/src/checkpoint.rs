@@ -4,10 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::hash::Hash;
-use crate::text::{is_name, parse_decimal, parse_hash, to_base64};
-
-/// Bytes of an origin. The `cosigned_message` of C2SP tlog-cosignature has room for 255.
-pub const ORIGIN_BYTES_MAX: usize = 255;
+use crate::text::{NAME_BYTES_MAX, is_known_name, parse_decimal, parse_hash, to_base64};
 
 /// The size and the root of a log's tree. Its text is that of a signed note: origin, size, root in base64.
 ///
@@ -42,7 +39,7 @@ pub enum CheckpointError {
     #[error("a checkpoint has at least three lines, each ended by a line feed")]
     Lines,
     /// The first line cannot name a log.
-    #[error("an origin has 1 to {ORIGIN_BYTES_MAX} bytes, none of them a space, `+` or control character")]
+    #[error("an origin has 1 to {NAME_BYTES_MAX} bytes, none of them a space, `+` or control character")]
     Origin,
     /// The third line is not a hash.
     #[error("the root of a checkpoint is 32 bytes in base64")]
@@ -58,7 +55,7 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::Origin`] if the origin is not.
     pub fn new(origin: &str, size: u64, root: Hash) -> Result<Checkpoint, CheckpointError> {
-        if !is_name(origin) || origin.len() > ORIGIN_BYTES_MAX {
+        if !is_known_name(origin) {
             return Err(CheckpointError::Origin);
         }
         Ok(Checkpoint { origin: origin.to_owned(), size, root })
@@ -97,7 +94,7 @@ impl FromStr for Checkpoint {
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Lines);
         };
-        if origin.is_empty() || origin.len() > ORIGIN_BYTES_MAX || origin.contains(char::is_control) {
+        if origin.is_empty() || origin.len() > NAME_BYTES_MAX || origin.contains(char::is_control) {
             return Err(CheckpointError::Origin);
         }
         let size = parse_decimal(size).ok_or(CheckpointError::Size)?;

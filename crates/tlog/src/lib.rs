@@ -46,13 +46,14 @@ mod tile_path;
 mod tlog_proof;
 mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, ORIGIN_BYTES_MAX};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use frontier::{Frontier, FrontierError};
 pub use hash::{HASH_BYTES, Hash, empty_root, leaf_hash, node_hash};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NoteError, NoteSignature, SignedNote, Verified};
-pub use note_key::{KeyError, KeyId, NAME_BYTES_MAX, SignatureType, SigningKey, VerifierKey};
+pub use note_key::{KeyError, KeyId, SignatureType, SigningKey, VerifierKey};
 pub use proof::{Node, ProofError, consistency_proof, inclusion_proof, root_at, subtrees};
 pub use range_proof::{RangeError, RangeProof, range_proof};
+pub use text::NAME_BYTES_MAX;
 pub use tile::{TILE_BYTES, TILE_HASHES, Tile, TileBuilder, perfect_root};
 pub use tile_path::{TileLevel, TilePath, TilePathError};
 pub use tlog_proof::{PATH_HASHES_MAX, TLOG_PROOF_BYTES_MAX, TlogProof, TlogProofError};

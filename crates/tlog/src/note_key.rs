@@ -7,10 +7,8 @@ use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::text::{is_name, parse_base64, to_base64};
+use crate::text::{NAME_BYTES_MAX, is_known_name, parse_base64, to_base64};
 
-/// Bytes of a key's name. The `cosigned_message` of C2SP tlog-cosignature has room for 255.
-pub const NAME_BYTES_MAX: usize = 255;
 /// Bytes of an Ed25519 seed, and of a public key.
 const KEY_BYTES: usize = 32;
 /// Bytes of an Ed25519 signature.
@@ -277,7 +275,7 @@ impl fmt::Debug for SigningKey {
 }
 
 fn check_name(name: &str) -> Result<(), KeyError> {
-    if is_name(name) && name.len() <= NAME_BYTES_MAX { Ok(()) } else { Err(KeyError::Name) }
+    if is_known_name(name) { Ok(()) } else { Err(KeyError::Name) }
 }
 
 fn check_id(text: &str, expected: KeyId) -> Result<(), KeyError> {

@@ -25,7 +25,15 @@ pub(crate) fn parse_hash(text: &str) -> Option<Hash> {
     <[u8; HASH_BYTES]>::try_from(parse_base64(text)?).ok().map(Hash::from_bytes)
 }
 
-/// Whether a name may stand in a signature line: not empty, without Unicode spaces, plus and control characters.
+/// Bytes of the name of a key, and of an origin. The `cosigned_message` of C2SP tlog-cosignature has room for 255.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Whether a name may stand in the signature line of anyone: not empty, without Unicode spaces and plus.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|char: char| char.is_whitespace() || char == '+' || char < ' ')
+}
+
+/// Whether a name is fit for a key that we know or a log that we write.
+pub(crate) fn is_known_name(name: &str) -> bool {
+    is_name(name) && name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
 }

@@ -57,7 +57,7 @@ pub(crate) fn restore(args: &RestoreArgs, target: &TargetArgs, json: bool) -> an
     })?;
     bar.finish_and_clear();
     print(&report, json)?;
-    let verified = annals_engine::verify(&target.location()?, &mut |_, _| {})?;
+    let verified = annals_engine::verify(&target.location()?, annals_engine::Depth::Events, &mut |_, _| {})?;
     for finding in &verified.findings {
         output::note(format_args!("damaged: {}: {}", finding.part, finding.what));
     }

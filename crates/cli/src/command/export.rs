@@ -1,5 +1,6 @@
 //! `annals export`.
 
+mod evidence;
 mod records;
 
 use std::fs::{File, OpenOptions};
@@ -28,6 +29,8 @@ Examples:
   annals export --out audit.ndjson
   annals export outcome:denied since:30d --format csv --out denied.csv
   annals export --server http://127.0.0.1:2662 --token annals_read_... --out audit.ndjson --resume
+  annals export --evidence resource_id:7b2e… --out evidence.tar.gz
+  annals export --evidence seq:1000..1999 --out evidence.tar.gz
   annals export --after-seq 1234 | your-siem-forwarder")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
@@ -35,6 +38,10 @@ pub(crate) struct ExportArgs {
     /// Form of the events: `ndjson` as the API shows them, or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = ["ndjson", "csv"])]
     format: String,
+    /// Write evidence instead: the events with their proofs, as .tar.gz, for `annals verify`. A query of `seq:FROM..TO` alone, or none, proves that
+    /// nothing is missing
+    #[arg(long, requires = "out", conflicts_with_all = ["format", "resume", "after_seq"])]
+    evidence: bool,
     /// File to write; standard output if absent
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -74,6 +81,9 @@ struct Begun {
 
 pub(crate) fn run(args: &ExportArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let query = args.query.join();
+    if let Some(out) = args.out.as_deref().filter(|_| args.evidence) {
+        return evidence::run(&query, out, target, json);
+    }
     let format: ExportFormat = args.format.parse()?;
     let target = target.open(annals_engine::Options::default())?;
     let (out, after_seq) = match &args.out {

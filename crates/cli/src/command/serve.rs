@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals_engine::{Options, SealPolicy};
+use annals_engine::{Options, SealPolicy, SigningPolicy};
 use annals_server::BoundServer;
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -54,6 +54,12 @@ pub(crate) struct ServeArgs {
     /// Age at which events are sealed although a segment is not full, such as 30m or 2h [default: 1h]
     #[arg(long, value_name = "AGE", env = "ANNALS_SEAL_AFTER")]
     seal_after: Option<SignedDuration>,
+    /// Name of the log on its checkpoints, such as audit.example.com/log; taken when its key is made
+    #[arg(long, value_name = "NAME", env = "ANNALS_ORIGIN")]
+    origin: Option<String>,
+    /// How often a checkpoint is signed while events come [default: 10s]
+    #[arg(long, value_name = "AGE", env = "ANNALS_CHECKPOINT_EVERY")]
+    checkpoint_every: Option<SignedDuration>,
     /// Configuration file [default: annals.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "ANNALS_CONFIG")]
     config: Option<PathBuf>,
@@ -99,6 +105,9 @@ struct File {
     require_license: Option<PathBuf>,
     segment_events: Option<u32>,
     seal_after: Option<SignedDuration>,
+    key_dir: Option<PathBuf>,
+    origin: Option<String>,
+    checkpoint_every: Option<SignedDuration>,
 }
 
 pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
@@ -112,6 +121,7 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
         data: target.data.clone().or(file.data),
         database_url: target.database_url.clone().or(file.database_url),
         objects: target.objects.clone().or(file.objects),
+        key_dir: target.key_dir.clone().or(file.key_dir),
         ..target.clone()
     };
     let location = target.location()?;
@@ -126,6 +136,10 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
             .or(file.require_license.as_deref())
             .map(read_key)
             .transpose()?,
+        signing: Some(signing_policy(
+            args.origin.clone().or(file.origin),
+            args.checkpoint_every.or(file.checkpoint_every),
+        )?),
         seal: seal_policy(args.segment_events.or(file.segment_events), args.seal_after.or(file.seal_after))?,
         ..Options::default()
     };
@@ -146,6 +160,9 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         let server = annals_server::bind(Arc::clone(&engine), config).await?;
         let url = server.url();
+        if let Some(refusal) = engine.refusal() {
+            output::line(format_args!("warning: this log takes no events: {refusal}"))?;
+        }
         output::line(format_args!("Annals listens on {url}/audit, data in {}", location.database))?;
         if let Some(secret) = setup_secret {
             output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;
@@ -153,6 +170,18 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
         }
         run_until_signal(server).await
     })
+}
+
+fn signing_policy(origin: Option<String>, every: Option<SignedDuration>) -> anyhow::Result<SigningPolicy> {
+    let mut policy = SigningPolicy { origin, ..SigningPolicy::default() };
+    if let Some(every) = every {
+        anyhow::ensure!(
+            every >= SignedDuration::from_millis(100),
+            "--checkpoint-every is shorter than 100ms"
+        );
+        policy.interval = every.try_into().context("--checkpoint-every is negative")?;
+    }
+    Ok(policy)
 }
 
 fn seal_policy(events: Option<u32>, age: Option<SignedDuration>) -> anyhow::Result<SealPolicy> {

@@ -14,6 +14,7 @@ mod foreign;
 mod import;
 mod matrix;
 mod people;
+mod proof;
 mod replicas;
 mod same_answer;
 mod support;

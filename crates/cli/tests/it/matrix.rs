@@ -25,7 +25,10 @@ const TABLE: &[(&str, &[&str], Over)] = &[
     ("tail", &["--after-seq", "0", "--limit", "1"], OverServer("ddaadd")),
     ("export", &["action:write"], OverServer("ddaadd")),
     ("import", &["EVENTS", "--format", "native"], OverServer("dadddd")),
-    ("verify", &[], DataOnly),
+    ("receipt", &["ID"], OverServer("ddaddd")),
+    ("sources", &[], OverServer("ddaddd")),
+    ("verify", &["--trust", "KEY", "--state", "STATE"], OverServer("ddaadd")),
+    ("epoch", &["list"], DataOnly),
     ("repair", &[], DataOnly),
     ("backup", &["BACKUP"], DataOnly),
     ("restore", &["BACKUP"], DataOnly),
@@ -92,12 +95,22 @@ fn every_command_lets_in_whom_it_should() {
     std::fs::write(&events, event).unwrap();
     let server = Server::start(Path::new(data));
 
+    let epochs: serde_json::Value =
+        serde_json::from_str(&annals_ok(&["epoch", "list", "--data", data, "--json"])).unwrap();
+    let key = epochs["epochs"][0]["verifier"].as_str().unwrap().to_owned();
+    let newest: serde_json::Value =
+        serde_json::from_str(&annals_ok(&["search", "--limit", "1", "--data", data, "--json"])).unwrap();
+    let id = newest["audit_logs"][0]["id"].as_str().unwrap().to_owned();
+    let state = dir.path().join("checkpoint");
     let mut wrong = Vec::new();
     for (name, args, over) in TABLE {
         let args: Vec<&str> = args
             .iter()
             .map(|arg| match *arg {
                 "EVENTS" => events.to_str().unwrap(),
+                "ID" => &id,
+                "KEY" => &key,
+                "STATE" => state.to_str().unwrap(),
                 arg => arg,
             })
             .collect();

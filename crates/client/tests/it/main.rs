@@ -8,6 +8,7 @@
 )]
 
 mod events;
+mod evidence;
 
 #[test]
 fn no_test_file_is_forgotten() {

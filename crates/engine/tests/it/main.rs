@@ -23,6 +23,7 @@ mod search;
 mod settings;
 mod signing;
 mod support;
+mod tamper;
 
 #[test]
 fn no_test_file_is_forgotten() {

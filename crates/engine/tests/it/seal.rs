@@ -259,20 +259,24 @@ fn damage_is_found_named_and_repaired() {
     // Every part of the file: columns, pages, index, footer.
     for at in (5..size - 5).step_by(size / 40) {
         flip(&files[0], at);
-        let report = verify(&location, &mut |_, _| {}).unwrap();
+        let report = verify(&location, annals_engine::Depth::Indexes, &mut |_, _| {}).unwrap();
         assert_eq!(report.findings.len(), 1, "byte {at}");
         assert_eq!(report.findings[0].part, files[0].file_name().unwrap().to_str().unwrap());
         let plan = repair(&location, Some(saved.path()), false, &mut |_, _| {}).unwrap();
         assert!(matches!(plan.repairs[..], [Repair::Rebuild { .. } | Repair::FromBackup { .. }]), "{plan:?}");
         let done = repair(&location, Some(saved.path()), true, &mut |_, _| {}).unwrap();
         assert_eq!(done.repairs, plan.repairs);
-        assert_eq!(verify(&location, &mut |_, _| {}).unwrap().findings, [], "byte {at}");
+        assert_eq!(
+            verify(&location, annals_engine::Depth::Indexes, &mut |_, _| {}).unwrap().findings,
+            [],
+            "byte {at}"
+        );
     }
     // Torn, and gone.
     let bytes = std::fs::read(&files[1]).unwrap();
     std::fs::remove_file(&files[1]).unwrap();
     std::fs::write(&files[1], &bytes[..bytes.len() / 2]).unwrap();
-    assert_eq!(verify(&location, &mut |_, _| {}).unwrap().findings.len(), 1);
+    assert_eq!(verify(&location, annals_engine::Depth::Indexes, &mut |_, _| {}).unwrap().findings.len(), 1);
     std::fs::remove_file(&files[1]).unwrap();
     let error = Engine::open(log.dir.path(), small_options()).unwrap_err();
     assert!(error.to_string().contains(files[1].file_name().unwrap().to_str().unwrap()), "{error}");

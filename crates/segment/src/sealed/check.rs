@@ -6,6 +6,7 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use super::bytes::damaged;
 use super::columns::{BODY, COLUMN_COUNT, ENVELOPE, ID, schema};
 use super::footer::{find_index, parquet_footer};
+use super::layout::{Section, Sections};
 use super::segment::SealedSegment;
 use crate::SegmentError;
 
@@ -123,4 +124,20 @@ fn check_order(segment: &SealedSegment<&[u8]>) -> Result<(), SegmentError> {
         return Err(damaged("index directory: the range of times is not that of the rows"));
     }
     Ok(())
+}
+
+/// Names the first section in which an index says something else than one that was made anew from the same events. Where pages
+/// and columns lie in the file is left out: that depends on how their bytes were compressed, and every read checks it.
+///
+/// # Errors
+/// [`SegmentError`] if one of them is damaged.
+pub fn differing_section(index: &[u8], anew: &[u8]) -> Result<Option<&'static str>, SegmentError> {
+    let (index, anew) = (Sections::open(index)?, Sections::open(anew)?);
+    for (section, name) in Section::ALL {
+        let is_place = matches!(section, Section::Pages | Section::Columns);
+        if !is_place && index.all(section)? != anew.all(section)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }

@@ -144,5 +144,5 @@ pub(crate) fn segment(seqs: Range<u64>) -> SegmentRow {
 
 /// Recomputes the tree over the tail; what is sealed is taken to be what [`append`] wrote.
 pub(crate) fn check(store: &Store) -> Result<annals_store::Head, StoreError> {
-    store.check(frontier(store.state()?.sealed))
+    store.check(frontier(store.state()?.sealed), |_| {})
 }

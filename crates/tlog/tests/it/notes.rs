@@ -187,6 +187,27 @@ fn cosignatures_have_limits() {
     assert_eq!(later.verify(&[witness.cosigner_key()]), Err(bad_signature("witness.example/w1")));
 }
 
+/// What no honest signer makes: a time beyond the limit, and a cosignature of what is no checkpoint.
+#[test]
+fn cosignatures_beyond_the_format_are_refused() {
+    use base64::Engine as _;
+    use ed25519_dalek::Signer as _;
+
+    let witness = key("witness.example/w1", 2).cosigner_key();
+    let raw = ed25519_dalek::SigningKey::from_bytes(&[2; 32]);
+    let verdict = |text: &str, time: u64| {
+        let signature = raw.sign(format!("cosignature/v1\ntime {time}\n{text}").as_bytes()).to_bytes();
+        let whole = [witness.id().as_bytes().as_slice(), &time.to_be_bytes(), &signature].concat();
+        let base64 = base64::engine::general_purpose::STANDARD.encode(whole);
+        let note: SignedNote = format!("{text}\n— witness.example/w1 {base64}\n").parse().unwrap();
+        note.verify(std::slice::from_ref(&witness)).map(|verified| verified[0].time)
+    };
+    let text = checkpoint().to_string();
+    assert_eq!(verdict(&text, i64::MAX as u64), Ok(Some(i64::MAX as u64)));
+    assert_eq!(verdict(&text, 1 << 63), Err(bad_signature("witness.example/w1")));
+    assert_eq!(verdict("text\n", 1), Err(bad_signature("witness.example/w1")));
+}
+
 #[test]
 fn notes_have_limits() {
     let log = key(NAME, 1);
@@ -260,7 +281,7 @@ fn malformed_signature_lines_are_refused() {
 #[test]
 fn origins_have_rules() {
     let root = leaf_hash(b"root");
-    let bad = ["", "a b", "a+b", "a\nb", "a\tb", "a\u{a0}b", "a\u{7f}\nb", &"x".repeat(256)];
+    let bad = ["", "a b", "a+b", "a\nb", "a\tb", "a\u{a0}b", "a\u{7f}b", &"x".repeat(256)];
     for origin in bad {
         assert_eq!(Checkpoint::new(origin, 1, root), Err(CheckpointError::Origin), "{origin:?}");
     }
@@ -302,6 +323,13 @@ fn malformed_checkpoints_are_refused() {
         &root.replace('/', "_"),
     ] {
         assert_eq!(lines("a", "7", root).parse::<Checkpoint>(), Err(CheckpointError::Root), "{root:?}");
+    }
+    for origin in ["", "a\tb", "a\u{7f}", "a\r", &"x".repeat(256)] {
+        assert_eq!(
+            lines(origin, "7", root).parse::<Checkpoint>(),
+            Err(CheckpointError::Origin),
+            "{origin:?}"
+        );
     }
     let good = lines("a", "7", root);
     for text in

@@ -200,6 +200,9 @@ fn every_range_of_small_trees_gives_the_root() {
                 let proof = range_proof(begin, end, size, |node| tree.node(node)).unwrap();
                 let leaves = tree.leaves()[begin as usize..end as usize].iter().copied();
                 assert_eq!(proof.root(begin, leaves, size), Ok(root), "{begin}..{end} of {size}");
+                let one_too_many = vec![leaf_hash(b"more"); (size - begin + 1) as usize];
+                let beyond = Err(RangeError::BeyondSize { begin, size });
+                assert_eq!(proof.root(begin, one_too_many, size), beyond, "{begin} of {size}");
                 ranges += 1;
             }
         }

@@ -1,0 +1,61 @@
+//! `annals export --evidence`.
+
+use std::fs::OpenOptions;
+use std::io::BufWriter;
+use std::path::Path;
+
+use annals_engine::{EvidenceError, ExportError, Options, Principal, SearchError, SigningPolicy};
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::command::search::report_failure;
+use crate::output;
+use crate::target::{Target, TargetArgs};
+
+const BAR: &str = "{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
+
+pub(super) fn run(query: &str, path: &Path, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
+    let Target::Local(engine) =
+        target.open(Options { signing: Some(SigningPolicy::default()), ..Options::default() })?
+    else {
+        anyhow::bail!(
+            "evidence is taken where the log is: --data DIR, or --database-url; or on the page, under Export"
+        );
+    };
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = file.with_context(|| {
+        format!("cannot make `{}`; a file of that name is never written over", path.display())
+    })?;
+    let bar = output::progress_bar(BAR, json);
+    let written =
+        engine.write_evidence(&Principal::operator(), query, BufWriter::new(&file), &mut |done, all| {
+            output::show_progress(&bar, done, all);
+        });
+    bar.finish_and_clear();
+    let report = match written {
+        Ok(report) => report,
+        Err(error) => {
+            let _ = std::fs::remove_file(path);
+            return match error {
+                EvidenceError::Export(ExportError::Search(error @ SearchError::Query(_))) => {
+                    report_failure(error.into(), query, json)
+                }
+                error => Err(error.into()),
+            };
+        }
+    };
+    file.sync_all().context("the file could not be brought to the disk")?;
+    if json {
+        output::line(json!(report))?;
+    } else {
+        let whole = if report.complete { "; it shows that none is missing" } else { "" };
+        output::note(format_args!(
+            "{} events with their proofs against checkpoint #{} written to `{}`{whole}",
+            report.events,
+            report.checkpoint,
+            path.display()
+        ));
+        output::note(format_args!("annals verify {} --trust '{}'", path.display(), report.verifier));
+    }
+    Ok(output::GOOD)
+}

@@ -1,0 +1,151 @@
+//! Proofs with the real binary: receipts and evidence of a running server, checked offline, and a server that is put back.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Server, annals, annals_ok, create_token};
+
+fn import(data: &str, name: &str, count: usize) {
+    let file = Path::new(data).with_extension(name);
+    let event = |n| {
+        format!(
+            r#"{{"action":"write","resource_type":"template","resource_target":"{name}-{n}","source":"demo-producer","source_seq":{}}}"#,
+            n * 2
+        )
+    };
+    std::fs::write(&file, (0..count).map(event).collect::<Vec<_>>().join("\n")).unwrap();
+    annals_ok(&["import", file.to_str().unwrap(), "--format", "native", "--data", data]);
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&annals_ok(&[args, &["--json"]].concat())).unwrap()
+}
+
+fn code(args: &[&str]) -> (i32, String) {
+    let output = annals(args);
+    (
+        output.status.code().unwrap(),
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+    )
+}
+
+#[test]
+fn what_a_server_gives_is_checked_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    import(data, "early", 40);
+    let (status, said) = code(&["receipt", "00000000-0000-7000-8000-000000000000", "--data", data]);
+    assert!(status == 1 && said.contains("there is no event"), "{said}");
+    let token = create_token(Path::new(data), "read");
+    let server = Server::start(Path::new(data));
+    let at = ["--server", &server.url, "--token", &token];
+    let key = json(&["epoch", "list", "--data", data])["epochs"][0]["verifier"].as_str().unwrap().to_owned();
+    let found = json(&[&["search", "resource_target:early-7"], &at[..]].concat());
+    let id = found["audit_logs"][0]["id"].as_str().unwrap();
+
+    let receipt = path("event.tlog-proof");
+    annals_ok(&[&["receipt", id, "--out", &receipt], &at[..]].concat());
+    let (status, said) = code(&["verify", &receipt, "--trust", &key]);
+    assert!(status == 0 && said.contains("good: event 7 of annals/"), "{status} {said}");
+    let (status, said) = code(&["verify", &receipt]);
+    assert!(status == 3 && said.contains("--trust") && said.contains("annals epoch list"), "{status} {said}");
+    let keys = path("keys.txt");
+    std::fs::write(&keys, format!("# of the operator\n{key}\n")).unwrap();
+    let (status, said) = code(&["verify", &receipt, "--trust", &keys, "--json"]);
+    assert_eq!((status, serde_json::from_str::<Value>(&said).unwrap()["result"].as_str()), (0, Some("good")));
+    let forged = path("forged.tlog-proof");
+    std::fs::write(&forged, std::fs::read_to_string(&receipt).unwrap().replace("index 7", "index 8"))
+        .unwrap();
+    let (status, said) = code(&["verify", &forged, "--trust", &key]);
+    assert!(status == 1 && said.contains("tampered"), "{status} {said}");
+
+    let evidence = path("evidence.tar.gz");
+    annals_ok(&["export", "--evidence", "seq:0..29", "--out", &evidence, "--data", data]);
+    let (status, said) = code(&["verify", &evidence, "--trust", &key]);
+    assert!(
+        status == 0 && said.contains("30 events") && said.contains("all from seq 0 to 29"),
+        "{status} {said}"
+    );
+    assert_eq!(annals_ok(&["verify", &evidence, "--trust", &key, "--show"]).lines().count(), 31);
+    let (status, said) = code(&["export", "--evidence", "--out", &evidence, "--data", data]);
+    assert!(status == 1 && said.contains("never written over"), "{status} {said}");
+
+    // The numbers of the producer were every second one.
+    let sources = json(&[&["sources"], &at[..]].concat());
+    assert_eq!(
+        (&sources[0]["source"], &sources[0]["missing"]),
+        (&"demo-producer".into(), &39.into()),
+        "{sources}"
+    );
+    let (status, said) = code(&["sources", "--check", "--data", data]);
+    assert!(status == 1 && said.contains("39 missing: 77-77"), "{status} {said}");
+}
+
+#[test]
+fn what_cannot_be_checked_is_not_called_tampered() {
+    for args in [
+        &["verify", "--nonsense"][..],
+        &["verify", "/nowhere/at-all"],
+        &["verify", "--data", "/nowhere/at-all"],
+        &["verify", "Cargo.toml"],
+        &["verify", "Cargo.toml", "--trust", "nonsense"],
+        &["verify", "--server", "http://127.0.0.1:9", "--token", "x"],
+        &["verify", "--server", "http://127.0.0.1:9"],
+        &["verify", "Cargo.toml", "--data", "/tmp"],
+    ] {
+        let (status, said) = code(args);
+        assert!(status == 64 && !said.is_empty(), "{args:?}: {status} {said}");
+    }
+}
+
+#[test]
+fn a_server_is_compared_with_what_it_showed_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (data, copy, state) = (path("data"), path("copy"), path("checkpoint"));
+    import(&data, "old", 300);
+    annals_ok(&["backup", &copy, "--data", &data]);
+    let token = create_token(Path::new(&data), "read");
+    let check = |server: &Server, trust: &str| {
+        code(&["verify", "--server", &server.url, "--token", &token, "--trust", trust, "--state", &state])
+    };
+    let server = Server::start(Path::new(&data));
+    let key = json(&["epoch", "list", "--data", &data])["epochs"][0]["verifier"].as_str().unwrap().to_owned();
+    let (status, said) = check(&server, &key);
+    assert!(status == 0 && said.contains("was not seen before from here"), "{status} {said}");
+    import(&data, "new", 100);
+    let (status, said) = check(&server, &key);
+    assert!(status == 0 && said.contains("continues the checkpoint of"), "{status} {said}");
+    assert!(server.terminate());
+    let (status, said) = code(&["verify", "--data", &data, "--full"]);
+    assert!(status == 0 && said.contains("checkpoints; root"), "{status} {said}");
+
+    // The older database comes back under the same key: the server says so, and takes nothing.
+    let kept = path("kept");
+    std::fs::rename(format!("{data}/key"), &kept).unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    annals_ok(&["restore", &copy, "--data", &data]);
+    let (status, said) =
+        code(&["token", "create", "--data", &data, "--kind", "read", "--name", "lost", "--key-dir", &kept]);
+    // The token is made; what cannot be recorded is said.
+    let _ = status;
+    assert!(
+        said.contains("nothing is appended") || said.contains("annals epoch begin") || status == 0,
+        "{said}"
+    );
+    let (status, said) =
+        code(&["import", &path("data.new"), "--format", "native", "--data", &data, "--key-dir", &kept]);
+    assert!(status == 1 && said.contains("`annals epoch begin`"), "{status} {said}");
+    let (status, said) = code(&["epoch", "list", "--data", &data, "--key-dir", &kept]);
+    assert!(status == 0 && said.contains("put back from a copy, or cut"), "{status} {said}");
+    let begun = json(&["epoch", "begin", "--reason", "restored", "--data", &data, "--key-dir", &kept]);
+    assert_eq!(begun["number"], 2);
+    annals_ok(&["import", &path("data.new"), "--format", "native", "--data", &data, "--key-dir", &kept]);
+    let (status, said) = code(&["verify", "--data", &data, "--key-dir", &kept]);
+    assert!(status == 0, "{status} {said}");
+    let (status, said) = code(&["epoch", "begin", "--reason", "again", "--data", &data, "--key-dir", &kept]);
+    assert!(status == 1 && said.contains("no new epoch is needed"), "{status} {said}");
+}
