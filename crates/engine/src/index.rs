@@ -52,6 +52,8 @@ pub(crate) struct Index {
 pub(crate) struct Parts {
     /// Number of changes of the manifest that these segments are.
     manifest: u64,
+    /// How often rows of the tail had been rewritten when these parts of it were read.
+    rewritten: u64,
     sealed: Vec<Arc<SealedPart>>,
     tail: Vec<Arc<RwLock<MemorySegment>>>,
 }
@@ -100,6 +102,7 @@ impl Index {
                 let parts = self.read();
                 (parts.manifest, parts.next_seq())
             };
+            self.forget_rewritten(state.rewritten);
             if manifest != state.manifest {
                 self.open_segments(store, next_seq, opening)?;
             }
@@ -123,6 +126,19 @@ impl Index {
                 let what = format!("the tail has no seq {from_seq}, the log has {}", state.head.size);
                 return Err(StoreError::Damaged { what }.into());
             }
+        }
+    }
+
+    /// Lets the tail go if its rows were rewritten since it was read: what was erased must not be found by its index.
+    fn forget_rewritten(&self, rewritten: u64) {
+        if self.read().rewritten == rewritten {
+            return;
+        }
+        let _adding = self.adding();
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        if parts.rewritten < rewritten {
+            parts.tail.clear();
+            parts.rewritten = rewritten;
         }
     }
 
@@ -439,7 +455,7 @@ impl Adding<'_> {
             tail.insert(0, Arc::new(RwLock::new(rest)));
         }
         let mut parts = self.index.parts.write().unwrap_or_else(PoisonError::into_inner);
-        *parts = Parts { manifest: state.manifest, sealed, tail };
+        *parts = Parts { manifest: state.manifest, rewritten: parts.rewritten, sealed, tail };
         Ok(())
     }
 }

@@ -131,6 +131,9 @@ pub struct PlacedEvent {
     pub id: String,
     /// Its position.
     pub seq: u64,
+    /// It was in the log already.
+    #[serde(skip)]
+    pub is_duplicate: bool,
     /// Its receipt, a C2SP tlog-proof, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
@@ -193,6 +196,7 @@ impl Pending {
                     appended.events.push(PlacedEvent {
                         id: placed.id.to_string(),
                         seq: placed.seq,
+                        is_duplicate: placed.is_duplicate,
                         receipt: None,
                     });
                 }

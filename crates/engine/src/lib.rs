@@ -14,6 +14,7 @@ mod backup;
 mod bucket;
 mod clock;
 mod document;
+mod erasure;
 mod error;
 mod events;
 mod evidence;
@@ -57,6 +58,7 @@ pub use access::{
 pub use backup::{BackupError, BackupReport, backup, restore};
 pub use bucket::{BUCKETS_MAX, Bucket, BucketError};
 pub use clock::Clock;
+pub use erasure::{Erase, ErasureError, ErasurePlan, ErasureReport};
 pub use error::{EngineError, ForbiddenError};
 pub use events::FoundEvent;
 pub use evidence::{EvidenceError, EvidenceReport};

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::Engine;
 use crate::error::EngineError;
+use crate::ingest::PlacedEvent;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
 use crate::search::SearchError;
@@ -62,6 +63,14 @@ impl Engine {
     /// sign.
     pub fn ask_for_checkpoint(&self) -> Option<watch::Receiver<u64>> {
         self.signing.as_ref().map(crate::signing::SigningThread::ask)
+    }
+
+    /// Says whether anybody signs this log, here or on another server.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the log failed.
+    pub fn is_signed(&self) -> Result<bool, EngineError> {
+        Ok(self.signing.is_some() || !self.store.epochs()?.is_empty())
     }
 
     /// Says whether a checkpoint covers an event.
@@ -166,13 +175,18 @@ impl Engine {
         Ok(Some(receipt.ok_or(seq)))
     }
 
-    /// The same for events that the caller has just sent; none where no checkpoint covers an event yet.
+    /// The same for an event that the caller has just sent; none where no checkpoint covers it yet. Of one that was in the log already personal
+    /// values are left out: the caller knows its id, and may know nothing else of it.
     ///
     /// # Errors
     /// [`SearchError`] if the caller may not send events, or the log failed.
-    pub fn receipt_of_sent(&self, principal: &Principal, seq: u64) -> Result<Option<TlogProof>, SearchError> {
+    pub fn receipt_of_sent(
+        &self,
+        principal: &Principal,
+        sent: &PlacedEvent,
+    ) -> Result<Option<TlogProof>, SearchError> {
         principal.may_ingest()?;
-        Ok(self.receipt_of(seq, true)?)
+        Ok(self.receipt_of(sent.seq, !sent.is_duplicate)?)
     }
 
     fn receipt_of(&self, seq: u64, shows_values: bool) -> Result<Option<TlogProof>, EngineError> {

@@ -186,6 +186,134 @@
     try { localStorage.setItem("annals-density", isDense ? "dense" : ""); } catch (e2) { /* holds for this page */ }
   });
 
+  // The proof line: the path from the hash of an event to the root of its checkpoint, computed here.
+  function bytesOf(base64) {
+    var text = atob(base64), bytes = new Uint8Array(text.length);
+    for (var at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
+    if (bytes.length !== 32) throw new Error("a hash of " + bytes.length + " bytes");
+    return bytes;
+  }
+  function hex(bytes) {
+    return Array.prototype.map.call(bytes, function (byte) { return (byte < 16 ? "0" : "") + byte.toString(16); }).join("");
+  }
+  function nodeHash(left, right) {
+    var node = new Uint8Array(65);
+    node[0] = 1;
+    node.set(left, 1);
+    node.set(right, 33);
+    return crypto.subtle.digest("SHA-256", node).then(function (hash) { return new Uint8Array(hash); });
+  }
+  // RFC 9162, 2.1.3.2. Numbers here go to 2^53, so nothing is shifted or masked: those operations cut at 32 bits.
+  function isOdd(number) { return number % 2 === 1; }
+  function half(number) { return Math.floor(number / 2); }
+  function rootOf(leaf, index, size, path) {
+    var fn = index, sn = size - 1, lefts = [], hash = Promise.resolve(leaf);
+    path.forEach(function (sibling) {
+      if (sn === 0) throw new Error("the path is too long");
+      var isLeft = isOdd(fn) || fn === sn;
+      lefts.push(isLeft);
+      hash = hash.then(function (below) { return isLeft ? nodeHash(sibling, below) : nodeHash(below, sibling); });
+      if (isLeft) while (!isOdd(fn) && fn !== 0) { fn = half(fn); sn = half(sn); }
+      fn = half(fn);
+      sn = half(sn);
+    });
+    if (sn !== 0) throw new Error("the path is too short");
+    return hash.then(function (root) { return { root: hex(root), lefts: lefts }; });
+  }
+  // What was signed is the text of the note: origin, size, root.
+  function recomputed(proof, seq) {
+    var note = proof.checkpoint.note.split("\n"), size = Number(note[1]), root = hex(bytesOf(note[2]));
+    if (String(proof.seq) !== seq) throw new Error("a path of another event");
+    if (!Number.isSafeInteger(size) || !Number.isSafeInteger(proof.seq) || proof.seq >= size) throw new Error("not in the checkpoint");
+    return rootOf(bytesOf(proof.leaf), proof.seq, size, proof.path.map(bytesOf)).then(function (found) {
+      if (found.root !== root) throw new Error("another root");
+      return found;
+    });
+  }
+  function element(name, text, kind) {
+    var made = document.createElement(name);
+    if (text) made.textContent = text;
+    if (kind) made.className = kind;
+    return made;
+  }
+  function tell(line, tone, icon, bold, text) {
+    var said = element("div", "", "said");
+    line.className = "proof " + tone;
+    line.querySelector("use").setAttribute("href", icon);
+    said.setAttribute("role", tone === "bad" ? "alert" : "status");
+    said.append(element("b", bold), " " + text);
+    line.querySelector(".said").replaceWith(said);
+    all(".path,[data-evidence]", line).forEach(function (old) { old.remove(); });
+    return said;
+  }
+  // Leaf at the left, root at the right; on the way each hash comes from the side on which it stands.
+  function drawing(lefts) {
+    var space = "http://www.w3.org/2000/svg", svg = document.createElementNS(space, "svg");
+    function add(name, kind, attributes) {
+      var part = document.createElementNS(space, name);
+      if (kind) part.setAttribute("class", kind);
+      Object.keys(attributes).forEach(function (key) { part.setAttribute(key, attributes[key]); });
+      svg.appendChild(part);
+    }
+    function at(step) { return 6 + 160 * step / (lefts.length + 1); }
+    svg.setAttribute("class", "path");
+    svg.setAttribute("viewBox", "0 0 172 20");
+    svg.setAttribute("aria-hidden", "true");
+    add("line", "", { x1: 6, y1: 10, x2: 166, y2: 10 });
+    lefts.forEach(function (isLeft, step) {
+      var y = isLeft ? 4 : 16;
+      add("line", "", { x1: at(step), y1: y, x2: at(step + 1), y2: 10 });
+      add("circle", "m", { cx: at(step), cy: y, r: 1.6 });
+      add("circle", "n", { cx: at(step + 1), cy: 10, r: 1.6 });
+    });
+    add("circle", "n", { cx: 6, cy: 10, r: 3 });
+    add("rect", "n", { x: 162, y: 6, width: 8, height: 8, rx: 2 });
+    return svg;
+  }
+  function tellRecomputed(line, number, found) {
+    var count = found.lefts.length;
+    var said = tell(line, "good", "#seal", "Your browser recomputed the path to checkpoint #" + number + ".",
+      count + (count === 1 ? " hash" : " hashes") + " from this event to the root ");
+    said.append(element("span", found.root.slice(0, 4) + "…" + found.root.slice(-4), "mono"));
+    said.title = line.querySelector("[data-check]").title;
+    said.after(drawing(found.lefts));
+  }
+  function tellMisfit(line, number, reply) {
+    tell(line, "bad", "#seal-bad", "The path does not lead to checkpoint #" + number + ".",
+      "What the server sent for this event does not fit the checkpoint that it signed. Keep this page and call your operator.");
+    var evidence = element("a", "Download the evidence", "btn");
+    evidence.href = URL.createObjectURL(new Blob([reply], { type: "application/json" }));
+    evidence.download = "proof-of-seq-" + line.dataset.seq + ".json";
+    evidence.dataset.evidence = "";
+    line.querySelector(".end").prepend(evidence);
+  }
+  function check(button) {
+    var line = button.closest(".proof");
+    if (line.getAttribute("aria-busy")) return;
+    line.setAttribute("aria-busy", "true");
+    fetch(button.dataset.check, { credentials: "same-origin" }).then(function (answer) {
+      if (!answer.ok) throw new Error("status " + answer.status);
+      return answer.text();
+    }).then(function (reply) {
+      var proof = JSON.parse(reply), checkpoint = proof.checkpoint;
+      if (!checkpoint) {
+        tell(line, "wait", "#seal-wait", "Recorded and durable.", "No checkpoint covers this event yet; check again in a moment.");
+        return null;
+      }
+      var number = Number(checkpoint.number).toLocaleString("en");
+      // A reply that is malformed does not fit either; only one that never came says nothing.
+      return new Promise(function (resolve) { resolve(recomputed(proof, line.dataset.seq)); }).then(
+        function (found) { tellRecomputed(line, number, found); },
+        function () { tellMisfit(line, number, reply); });
+    }).catch(function () {
+      tell(line, "wait", "#info", "Nothing was checked.", "The server did not send the path; try again in a moment.");
+    }).then(function () { line.removeAttribute("aria-busy"); });
+  }
+  document.addEventListener("click", function (e) {
+    var button = e.target.closest && e.target.closest("[data-check]");
+    if (button) check(button);
+  });
+
   // The viewer's time zone, for the server, which prints the times.
   try {
     var zone = Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -33,6 +33,10 @@ pub(crate) enum ApiError {
     #[error("event {seq} is recorded, and no signed checkpoint covers it yet; ask again in a moment")]
     NoCheckpointYet { seq: u64 },
     #[error(
+        "nothing was signed yet; a server with the key of the log signs the first checkpoint within seconds of the first event"
+    )]
+    NothingSigned,
+    #[error(
         "at most {max} events of a request get receipts at once, not {count}; leave `receipt` out and fetch them one by one"
     )]
     TooManyReceipts { count: usize, max: usize },
@@ -162,6 +166,9 @@ impl ApiError {
             ApiError::UnknownEvent => told(StatusCode::NOT_FOUND, "unknown-event", "Not found."),
             ApiError::NoCheckpointYet { .. } => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "no-checkpoint", "No checkpoint covers the event yet.")
+            }
+            ApiError::NothingSigned => {
+                told(StatusCode::NOT_FOUND, "no-checkpoint", "There is no checkpoint yet.")
             }
             ApiError::TooManyReceipts { .. } => {
                 told(StatusCode::UNPROCESSABLE_ENTITY, "too-many-receipts", "Too many receipts at once.")

@@ -20,12 +20,14 @@ pub(crate) mod manage;
 pub(crate) mod oidc;
 mod overview;
 mod page_error;
+mod proof_line;
 pub(crate) mod query_help;
 mod query_text;
 mod row;
 pub(crate) mod searches;
 pub(crate) mod setup;
 mod shell;
+pub(crate) mod sources;
 pub(crate) mod tracked;
 mod zone;
 

@@ -72,6 +72,7 @@ routes! {
     get "/audit/history" pages::history::show_history,
     get "/audit/tracked" pages::tracked::show_tracked,
     get "/audit/query-help" pages::query_help::show_query_help,
+    get "/sources" pages::sources::show_sources,
     get "/searches" pages::searches::show_searches,
     post "/searches" pages::searches::save_search,
     post "/searches/{id}" pages::searches::change_search,

@@ -67,7 +67,9 @@ fn check(
     }
     let sql = "SELECT frontier FROM head WHERE id = 1";
     if connection.query_one(sql, &[], "the head", |row| row.bytes(0))? != tree.frontier.to_bytes() {
-        return Err(StoreError::Damaged { what: "the frontier of the head differs from the events".to_owned() });
+        return Err(StoreError::Damaged {
+            what: "the frontier of the head differs from the events".to_owned(),
+        });
     }
     for tile in tree.full_tiles {
         if read_tile(connection, tile.level, tile.index)? != tile.hashes {

@@ -163,11 +163,11 @@ impl Store {
 
 /// Reads the head's row; `lock` is empty, or what locks it.
 pub(crate) fn read_state(connection: &mut Connection, lock: &str) -> Result<LogState, StoreError> {
-    let sql = format!("SELECT size, root, sealed, manifest FROM head WHERE id = 1{lock}");
+    let sql = format!("SELECT size, root, sealed, manifest, rewritten FROM head WHERE id = 1{lock}");
     connection.query_one(&sql, &[], "the head", |row| {
         let head = Head { size: row.unsigned(0, "head.size")?, root: row.hash(1, "the root")? };
         let (sealed, manifest) = (row.unsigned(2, "head.sealed")?, row.unsigned(3, "head.manifest")?);
-        Ok(LogState { head, sealed, manifest })
+        Ok(LogState { head, sealed, manifest, rewritten: row.unsigned(4, "head.rewritten")? })
     })
 }
 
@@ -200,7 +200,7 @@ pub(crate) fn read_tail(
     )
 }
 
-fn open_row(first_seq: u64, batch: Vec<u8>) -> Result<TailRow, StoreError> {
+pub(crate) fn open_row(first_seq: u64, batch: Vec<u8>) -> Result<TailRow, StoreError> {
     let row = TailRow::open(batch).map_err(|source| StoreError::DamagedTail { first_seq, source })?;
     if row.first_seq() != first_seq {
         let what = format!("tail row {first_seq} holds the events of row {}", row.first_seq());

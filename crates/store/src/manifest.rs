@@ -18,6 +18,8 @@ pub struct LogState {
     pub sealed: u64,
     /// Changes of the segments so far: a reader that knows this number knows the segments.
     pub manifest: u64,
+    /// How often rows of the tail were rewritten: a reader that knows this number knows what is left in them.
+    pub rewritten: u64,
 }
 
 /// One segment: a run of sealed events and the object that holds them.

@@ -6,10 +6,13 @@
 
 use std::fs::File;
 
+use annals_model::record::Record;
+
+use crate::batch::RowBuilder;
 use crate::connection::{Connection, Mode, Transaction};
 use crate::error::StoreError;
 use crate::files::open_private_file;
-use crate::log::read_state;
+use crate::log::{open_row, read_state};
 use crate::manifest::{LogState, SegmentRow, insert_segment, read_manifest, read_segments};
 use crate::store::{Database, Store};
 use crate::value::{Value, signed};
@@ -199,6 +202,73 @@ impl SealLease {
         transaction.commit()?;
         let rows_max = rows_max.unsigned_abs();
         Ok(rows >= rows_max || tiles >= rows_max)
+    }
+
+    /// Writes the tail rows of these seqs, which rise, again: each of their records as `rewrite` returns it, sealed or not. The tree must stay
+    /// as it is, which the caller sees to. Returns the rows that were written; readers learn of it by the head.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a row is damaged or the database fails; nothing was written then.
+    pub fn rewrite_tail(
+        &mut self,
+        seqs: &[u64],
+        mut rewrite: impl FnMut(u64, &Record<'_>) -> Vec<u8>,
+    ) -> Result<usize, StoreError> {
+        let (mut transaction, _) = self.lock_head()?;
+        let (mut written, mut behind) = (0, 0);
+        for seq in seqs {
+            if *seq < behind {
+                continue;
+            }
+            let found = transaction.query_optional(
+                "SELECT first_seq, batch FROM tail WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1",
+                &[Value::Int(signed(*seq)?)],
+                |row| open_row(row.unsigned(0, "tail.first_seq")?, row.bytes(1)?),
+            )?;
+            let Some(row) = found else { continue };
+            behind = row.first_seq() + u64::from(row.count());
+            if *seq >= behind {
+                continue;
+            }
+            let mut new = RowBuilder::new(row.first_seq());
+            for record in row.records() {
+                let first_seq = row.first_seq();
+                let (at, record) = record.map_err(|source| StoreError::DamagedTail { first_seq, source })?;
+                if seqs.binary_search(&at).is_ok() {
+                    new.push(&rewrite(at, &record));
+                } else {
+                    let mut bytes = Vec::new();
+                    record.encode(&mut bytes);
+                    new.push(&bytes);
+                }
+            }
+            let (first_seq, _, batch) = new.finish();
+            let values = [Value::Bytes(&batch), Value::Int(signed(first_seq)?)];
+            transaction.execute("UPDATE tail SET batch = $1 WHERE first_seq = $2", &values)?;
+            written += 1;
+        }
+        if written > 0 {
+            transaction.execute("UPDATE head SET rewritten = rewritten + 1 WHERE id = 1", &[])?;
+        }
+        transaction.commit()?;
+        Ok(written)
+    }
+
+    /// Brings everything out of the database's log into its file and empties that log, so that no older copy of a page is left in it. Says
+    /// whether it could: a reader may still need it. PostgreSQL forgets rows by `VACUUM`, which this does to the tail; its log is its own affair.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database fails.
+    pub fn forget_old_pages(&mut self) -> Result<bool, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(sqlite) => {
+                Ok(sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
+            }
+            Connection::Postgres(postgres) => {
+                postgres.batch("VACUUM (FULL) tail")?;
+                Ok(true)
+            }
+        }
     }
 
     fn lock_head(&mut self) -> Result<(Transaction<'_>, LogState), StoreError> {

@@ -90,7 +90,7 @@ async fn with_receipts(
 ) -> Result<Appended, ApiError> {
     blocking(app, move |engine| {
         for event in &mut appended.events {
-            match engine.receipt_of_sent(&principal, event.seq) {
+            match engine.receipt_of_sent(&principal, event) {
                 Ok(receipt) => event.receipt = receipt.map(|receipt| receipt.to_string()),
                 Err(cause) => warn!(%cause, seq = event.seq, "no receipt could be made"),
             }

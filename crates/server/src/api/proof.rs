@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use annals_engine::{RECEIPT_WAIT, Standing};
 use annals_model::id::EventId;
-use annals_tlog::{Checkpoint, Hash, TilePath};
+use annals_tlog::{Checkpoint, Hash, TileLevel, TilePath};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
@@ -37,6 +37,9 @@ fn event_id(id: &str) -> Result<EventId, ApiError> {
 
 /// Waits until a checkpoint covers an event, at most [`RECEIPT_WAIT`].
 pub(super) async fn wait_for_checkpoint(app: &App, seq: u64) -> Result<(), ApiError> {
+    if !blocking(app, |engine| engine.is_signed()).await?? {
+        return Err(ApiError::NoCheckpointYet { seq });
+    }
     let until = Instant::now() + RECEIPT_WAIT;
     loop {
         if app.engine.refusal().is_some() || Instant::now() >= until {
@@ -201,8 +204,7 @@ pub(crate) async fn show_checkpoint(
     Caller(principal): Caller,
 ) -> Result<Response, ApiError> {
     let checkpoint = blocking(&app, move |engine| engine.checkpoint(&principal)).await??;
-    let nothing = || ApiError::UnknownRoute { path: "/tlog/checkpoint; nothing was signed yet".to_owned() };
-    Ok(text(checkpoint.ok_or_else(nothing)?.note))
+    Ok(text(checkpoint.ok_or(ApiError::NothingSigned)?.note))
 }
 
 /// Shows that the log of one size continues that of an older size.
@@ -263,9 +265,10 @@ pub(crate) async fn show_tile(
     };
     let tile: TilePath = format!("tile/{path}").parse().map_err(|_| unknown())?;
     let bytes = blocking(&app, move |engine| engine.tile(&principal, &tile)).await??.ok_or_else(unknown)?;
+    let keeping = if tile.level() == TileLevel::Entries { NOT_KEPT } else { FOR_EVER };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
-        (header::CACHE_CONTROL, FOR_EVER),
+        (header::CACHE_CONTROL, keeping),
     ];
     Ok((headers, bytes).into_response())
 }

@@ -10,6 +10,7 @@ use annals_query::QUERY_BYTES_MAX;
 use super::client_name::ClientName;
 use super::diff_view::{self, DiffRow};
 use super::json_text::laid_out;
+use super::proof_line::ProofLine;
 use super::query_text::term;
 use super::row::{Actor, named};
 use super::{format, history, search_href};
@@ -35,6 +36,7 @@ pub(super) struct Detail {
     pub(super) additional_erased: bool,
     /// The event as the API returns it, to be copied; empty if it is too long for that.
     pub(super) json: String,
+    pub(super) proof: ProofLine,
 }
 
 /// A line of the context.
@@ -70,7 +72,7 @@ impl Entry {
 }
 
 impl Detail {
-    pub(super) fn new(found: &FoundEvent<'_>, is_page: bool) -> Detail {
+    pub(super) fn new(found: &FoundEvent<'_>, proof: ProofLine, is_page: bool) -> Detail {
         let event = found.event;
         let rows = diff_view::rows(event);
         let summary = match rows.len() {
@@ -97,6 +99,7 @@ impl Detail {
             additional: if has_additional { laid_out(event.additional_fields) } else { String::new() },
             additional_erased,
             json: copied_json(found),
+            proof,
         }
     }
 
@@ -118,7 +121,7 @@ fn copied_json(found: &FoundEvent<'_>) -> String {
 }
 
 /// The search that one term makes, or nothing if no query can say it.
-fn found_by(key: &str, value: &str) -> String {
+pub(super) fn found_by(key: &str, value: &str) -> String {
     let query = if value.is_empty() { String::new() } else { term(key, value) };
     if query.is_empty() || query.len() > QUERY_BYTES_MAX { String::new() } else { search_href(&query, 1) }
 }

@@ -11,6 +11,7 @@ use super::detail::Detail;
 use super::diff_tree::Part;
 use super::diff_view::Side;
 use super::page_error::PageError;
+use super::proof_line::{ProofLine, ProofState};
 use super::row::{Piece, Row};
 use super::shell::{Section, Shell};
 use super::zone::Zone;
@@ -64,9 +65,11 @@ async fn event(
     let id = uuid::Uuid::try_parse(id).map_err(|_| PageError::UnknownEvent)?;
     let shell = Shell::new(app, &principal, Section::Audit).await?;
     let found = blocking(app, move |engine| {
-        engine.event(&principal, EventId::new(id), |found| {
+        let id = EventId::new(id);
+        engine.event(&principal, id, |found| {
             let time = format::long_time(found.event.time);
-            Ok((Row::new(&found, &zone), Detail::new(&found, !is_part), time))
+            let proof = ProofLine::new(engine, &principal, id, found.added.seq, &zone);
+            Ok((Row::new(&found, &zone), Detail::new(&found, proof, !is_part), time))
         })
     })
     .await??;

@@ -4,6 +4,8 @@ use annals_model::time::Time;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
+use super::zone::Zone;
+
 /// A number with a comma after each three digits: `4,812,377`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -48,6 +50,11 @@ pub(super) fn long_time(time: Time) -> String {
     format!("{}, {} UTC", day_name(utc(time).date()), clock(time))
 }
 
+/// `2026-11-21 23:58:33 UTC`, in the zone of the reader.
+pub(super) fn moment(time: Time, zone: &Zone) -> String {
+    zone.at(time).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
 /// The first letters of the first and the last part of a name, or its first two letters: `DO` for `demo-ops`.
 pub(super) fn initials(name: &str) -> String {
     let name = name.split('@').next().unwrap_or_default();
@@ -78,6 +85,11 @@ pub(super) fn nanoseconds(text: &str) -> Option<String> {
     if seconds == 0 {
         return Some(format!("{sign}{milliseconds} ms"));
     }
+    Some(format!("{sign}{}", span(seconds)))
+}
+
+/// Seconds in the two largest units that they fill: `1 d 2 h`.
+pub(super) fn span(seconds: u64) -> String {
     let units = [
         (seconds / 86_400, "d"),
         (seconds / 3_600 % 24, "h"),
@@ -86,7 +98,7 @@ pub(super) fn nanoseconds(text: &str) -> Option<String> {
     ];
     let shown = units.iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
     let shown: Vec<String> = shown.map(|(count, unit)| format!("{count} {unit}")).collect();
-    Some(format!("{sign}{}", shown.join(" ")))
+    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
 #[cfg(test)]
@@ -146,5 +158,6 @@ mod tests {
         ] {
             assert_eq!(nanoseconds(text).as_deref(), expect, "{text}");
         }
+        assert_eq!((span(0), span(86_461)), ("0 s".to_owned(), "1 d".to_owned()));
     }
 }

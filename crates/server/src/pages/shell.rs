@@ -1,6 +1,6 @@
 //! What is around every page for someone who is signed in.
 
-use annals_engine::{EngineError, LicenseState, Principal, Role, Settings};
+use annals_engine::{EngineError, LicenseState, Principal, Refusal, Role, Settings};
 
 use super::format;
 use super::page_error::PageError;
@@ -15,6 +15,7 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) enum Section {
     Audit,
     Searches,
+    Sources,
     Tracked,
     QueryHelp,
     People,
@@ -26,10 +27,11 @@ pub(super) enum Section {
 }
 
 impl Section {
-    /// The menu, in its order: those for everyone, then those for site managers.
-    const MENU: [Section; 9] = [
+    /// The menu, in its order: those for everyone who may read, then those for site managers.
+    const MENU: [Section; 10] = [
         Section::Audit,
         Section::Searches,
+        Section::Sources,
         Section::Tracked,
         Section::QueryHelp,
         Section::People,
@@ -43,6 +45,7 @@ impl Section {
         match self {
             Section::Audit => "Audit",
             Section::Searches => "Saved searches",
+            Section::Sources => "Sources",
             Section::Tracked => "Tracked events",
             Section::QueryHelp => "Query language",
             Section::People => "People",
@@ -58,6 +61,7 @@ impl Section {
         match self {
             Section::Audit => "/audit",
             Section::Searches => "/searches",
+            Section::Sources => "/sources",
             Section::Tracked => "/audit/tracked",
             Section::QueryHelp => "/audit/query-help",
             Section::People => "/people",
@@ -114,10 +118,14 @@ pub(super) struct Shell {
     pub(super) tint: u32,
     pub(super) role: &'static str,
     pub(super) may_read: bool,
+    /// The whole site is in sight, not some organizations only.
+    pub(super) sees_all: bool,
     pub(super) may_manage: bool,
     pub(super) banners: Banners,
     /// What a site manager should know about the license, or nothing.
     pub(super) license_warning: String,
+    /// Why the log takes no events, or nothing: words, and between them, at odd places, code.
+    pub(super) refusal: Vec<String>,
 }
 
 impl Shell {
@@ -126,6 +134,7 @@ impl Shell {
             blocking(app, |engine| Ok::<_, EngineError>((engine.settings()?, engine.license_state()?)))
                 .await??;
         let may_manage = principal.may_manage().is_ok();
+        let sees_all = principal.may_see_all("see the sources of events").is_ok();
         let username = principal.person().map(|person| person.username.clone()).unwrap_or_default();
         let role = match principal.person().map(|person| person.role) {
             Some(Role::SiteManager) => "Site manager",
@@ -142,9 +151,15 @@ impl Shell {
             username,
             role,
             may_read: principal.may_read().is_ok(),
+            sees_all,
             may_manage,
             banners: Banners::new(&settings),
             license_warning: license_warning(&license),
+            refusal: app
+                .engine
+                .refusal()
+                .map(|refusal| refusal_words(&refusal, sees_all))
+                .unwrap_or_default(),
         })
     }
 
@@ -152,9 +167,17 @@ impl Shell {
     pub(super) fn menu(&self) -> impl Iterator<Item = &'static Section> {
         Section::MENU.iter().filter(|section| match section {
             Section::Audit | Section::Searches => self.may_read,
+            Section::Sources => self.sees_all,
             section => self.may_manage || !section.is_for_managers(),
         })
     }
+}
+
+/// The reason holds sizes of the log and a path on the server, which are not for those who see a part of the log or nothing.
+fn refusal_words(refusal: &Refusal, sees_all: bool) -> Vec<String> {
+    let reason =
+        if sees_all { refusal.to_string() } else { "its operator has to decide how it goes on".to_owned() };
+    format!("{reason}.").split('`').map(str::to_owned).collect()
 }
 
 fn license_warning(state: &LicenseState) -> String {

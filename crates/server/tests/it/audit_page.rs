@@ -9,6 +9,12 @@ use crate::webdriver::Window;
 /// A server with some events of two days, and a window that is signed in.
 pub(crate) async fn open(path: &str) -> (TestServer, Window) {
     let server = TestServer::start().await;
+    let window = open_on(&server, path).await;
+    (server, window)
+}
+
+/// The same on a server that was started otherwise.
+pub(crate) async fn open_on(server: &TestServer, path: &str) -> Window {
     tokio::task::block_in_place(|| {
         let person = NewPerson {
             username: "demo-auditor",
@@ -38,10 +44,10 @@ pub(crate) async fn open(path: &str) -> (TestServer, Window) {
     window.type_into("input[name=username]", "demo-auditor").await;
     window.type_into("input[name=password]", "correct horse").await;
     window.click("button[type=submit]", "Resource type").await;
-    (server, window)
+    window
 }
 
-const NO_COMPLAINT: [String; 0] = [];
+pub(crate) const NO_COMPLAINT: [String; 0] = [];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_lead_through_the_page() {
@@ -274,6 +280,7 @@ async fn axe_finds_nothing_on_any_page() {
         "/audit/tracked",
         "/audit/query-help",
         "/searches",
+        "/sources",
         "/people",
         "/organizations",
         "/tokens",

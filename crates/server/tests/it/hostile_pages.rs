@@ -34,8 +34,8 @@ async fn hostile_strings_stay_text_on_every_page() {
     assert_eq!(response.status(), 201, "{}", response.text().await.unwrap());
 
     // What of them Annals takes for its own things.
-    let mut paths =
-        vec!["/people".to_owned(), "/organizations".to_owned(), "/tokens".to_owned(), "/searches".to_owned()];
+    let mut paths: Vec<String> =
+        ["/people", "/organizations", "/tokens", "/searches", "/sources"].map(str::to_owned).to_vec();
     let taken = tokio::task::block_in_place(|| {
         let operator = Principal::operator();
         let mut taken = [0; 4];

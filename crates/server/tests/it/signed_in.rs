@@ -22,6 +22,11 @@ impl Browser<'_> {
             let person = NewPerson { username, email: "", name: "", password: PASSWORD, role };
             server.engine.add_person(&Principal::operator(), &person).unwrap();
         });
+        Browser::log_in(server, username).await
+    }
+
+    /// Signs in somebody who is there.
+    pub(crate) async fn log_in<'s>(server: &'s TestServer, username: &str) -> Browser<'s> {
         let body = form(&[("username", username), ("password", PASSWORD)]);
         let request = server.http.post(format!("{}/login", server.url)).header(CONTENT_TYPE, FORM);
         let response = request.body(body).send().await.unwrap();
@@ -29,6 +34,11 @@ impl Browser<'_> {
         let cookie = response.headers()[SET_COOKIE].to_str().unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         Browser { server, username: username.to_owned(), cookie }
+    }
+
+    /// What the browser shows for its session.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
     }
 
     /// Makes an organization and the person its auditor; returns its id.

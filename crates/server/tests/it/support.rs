@@ -1,8 +1,10 @@
 //! A real server on a free port of loopback, over a log in a temporary directory.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use annals_engine::{Engine, NewToken, Options, Principal, TokenKind};
+use annals_engine::{Engine, NewToken, Options, Principal, SigningPolicy, TokenKind};
 use annals_server::Config;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
@@ -35,6 +37,11 @@ impl TestServer {
         TestServer::start_on(options, Config::default()).await
     }
 
+    /// A server that signs checkpoints, but only when somebody waits for one.
+    pub(crate) async fn start_signing() -> TestServer {
+        TestServer::start_with_options(signing()).await
+    }
+
     async fn start_on(options: Options, config: Config) -> TestServer {
         let dir = tempfile::tempdir().unwrap();
         let engine = Arc::new(Engine::create_or_open(dir.path(), options).unwrap());
@@ -45,6 +52,25 @@ impl TestServer {
         // Making a token waits for its record, which an async thread must not.
         let (ingest_token, read_token) =
             tokio::task::block_in_place(|| (token(TokenKind::Ingest), token(TokenKind::Read)));
+        TestServer::serve(dir, engine, config, (ingest_token, read_token)).await
+    }
+
+    /// Stops the server and starts it again on what `change` made of the data directory; tokens and people stay.
+    pub(crate) async fn start_again(mut self, options: Options, change: impl FnOnce(&Path)) -> TestServer {
+        self.stop().await;
+        let TestServer { engine, ingest_token, read_token, dir, .. } = self;
+        tokio::task::block_in_place(|| drop(engine));
+        change(dir.path());
+        let engine = Arc::new(Engine::create_or_open(dir.path(), options).unwrap());
+        TestServer::serve(dir, engine, Config::default(), (ingest_token, read_token)).await
+    }
+
+    async fn serve(
+        dir: TempDir,
+        engine: Arc<Engine>,
+        config: Config,
+        (ingest_token, read_token): (String, String),
+    ) -> TestServer {
         let listen = if config.listen == Config::default().listen {
             "127.0.0.1:0".parse().unwrap()
         } else {
@@ -107,6 +133,12 @@ impl TestServer {
     pub(crate) async fn count(&self, query: &str) -> u64 {
         self.search(query).await["count"].as_u64().unwrap()
     }
+}
+
+/// Checkpoints are signed, but only when somebody waits for one.
+pub(crate) fn signing() -> Options {
+    let signing = Some(SigningPolicy { origin: None, interval: Duration::from_secs(3_600) });
+    Options { signing, ..Options::default() }
 }
 
 pub(crate) async fn json(response: Response) -> Value {

@@ -1,3 +1,4 @@
+ALTER TABLE head ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE epoch (
     number     INTEGER PRIMARY KEY,
     origin     TEXT    NOT NULL,
