@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod epoch;
+pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod group;
 pub(crate) mod license;

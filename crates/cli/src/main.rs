@@ -50,6 +50,8 @@ enum Command {
     Sources(command::sources::SourcesArgs),
     /// Check a data directory, a server, a receipt or evidence
     Verify(command::verify::VerifyArgs),
+    /// Erase personal data; events and proofs stay
+    Erase(command::erase::EraseArgs),
     /// Show the keys of the log, and begin a new epoch of one that was put back
     Epoch(command::epoch::EpochArgs),
     /// Say what a damaged log can be rebuilt from, and rebuild it
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         }
         Command::Receipt(args) => command::receipt::run(args, &target).map(|()| output::GOOD),
         Command::Sources(args) => command::sources::run(args, &target, json),
+        Command::Erase(args) => command::erase::run(args, &target, json).map(|()| output::GOOD),
         Command::Epoch(args) => command::epoch::run(args, &target, json).map(|()| output::GOOD),
         Command::Verify(args) => command::verify::run(args, &target, json),
         Command::Repair(args) => command::repair::run(args, &target, json),

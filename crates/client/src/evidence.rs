@@ -366,7 +366,7 @@ impl Checking {
             }
             hash.update(&line);
             self.check_line(&line, each);
-            if self.verdict.events % 1_024 == 0 {
+            if self.verdict.events.is_multiple_of(1_024) {
                 progress(self.verdict.events, self.manifest.events);
             }
         }

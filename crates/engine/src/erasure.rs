@@ -183,7 +183,7 @@ impl Engine {
                     }
                     plan.left_in_bodies += u64::from(subject.is_in_body(record));
                     plan.looked_at += 1;
-                    if plan.looked_at % 4_096 == 0 {
+                    if plan.looked_at.is_multiple_of(4_096) {
                         progress(plan.looked_at, end - from);
                     }
                     Ok(std::ops::ControlFlow::Continue(()))
@@ -208,6 +208,12 @@ impl Engine {
         self.manage(principal, || OwnEvent::new("erase", "erasure", target_of(&plan.what)))?;
         let mut report = ErasureReport::default();
         let mut plan = plan;
+        if plan.openings.is_empty() {
+            // An erasure that was cut off may have left what it replaced.
+            let mut lease = self.wait_for_lease()?;
+            self.delete_unnamed(&mut lease)?;
+            report.forgot_pages = lease.forget_old_pages()?;
+        }
         for _ in 0..ROUNDS_MAX {
             if plan.openings.is_empty() {
                 break;

@@ -151,7 +151,7 @@ impl Engine {
             }
             written = Some((written.map_or(seq, |(first, _)| first), seq + 1));
             done += 1;
-            if done % 256 == 0 {
+            if u64::is_multiple_of(done, 256) {
                 progress(done, count);
             }
             Ok(ControlFlow::Continue(()))

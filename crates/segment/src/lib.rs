@@ -38,7 +38,7 @@ pub use evaluate::{count, matching};
 pub use facets::{FACET_KEYS, FacetCounter, Facets};
 pub use histogram::histogram;
 pub use memory::{MEMORY_SEGMENT_ROWS, MemorySegment};
-pub use recover::{RecoveredEvent, each_event};
+pub use recover::{RecoveredEvent, decoded_pages, each_event};
 pub use rows::{RowBits, RowSet};
 pub use sealed::*;
 pub use search::{Found, Hit, KnownCounts, NoCounts, Page, Place, search};

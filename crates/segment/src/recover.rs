@@ -33,6 +33,26 @@ pub fn each_event(file: Bytes, each: &mut dyn FnMut(RecoveredEvent<'_>)) -> Resu
     read(file, each).map_err(|error| SegmentError::Damaged { what: format!("Parquet: {error}") })
 }
 
+/// Returns every page of every column one behind the other, decompressed, dictionaries too: to see that a text stands nowhere in a
+/// file.
+///
+/// # Errors
+/// [`SegmentError::Damaged`] if a page cannot be read.
+pub fn decoded_pages(file: Bytes) -> Result<Vec<u8>, SegmentError> {
+    let read = || -> Result<Vec<u8>, ParquetError> {
+        let reader = SerializedFileReader::new(file)?;
+        let group = reader.get_row_group(0)?;
+        let mut bytes = Vec::new();
+        for column in 0..group.num_columns() {
+            for page in group.get_column_page_reader(column)? {
+                bytes.extend_from_slice(page?.buffer());
+            }
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| SegmentError::Damaged { what: format!("Parquet: {error}") })
+}
+
 fn read(file: Bytes, each: &mut dyn FnMut(RecoveredEvent<'_>)) -> Result<(), ParquetError> {
     let reader = SerializedFileReader::new(file)?;
     let group = reader.get_row_group(0)?;

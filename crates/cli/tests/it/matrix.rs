@@ -28,6 +28,7 @@ const TABLE: &[(&str, &[&str], Over)] = &[
     ("receipt", &["ID"], OverServer("ddaddd")),
     ("sources", &[], OverServer("ddaddd")),
     ("verify", &["--trust", "KEY", "--state", "STATE"], OverServer("ddaadd")),
+    ("erase", &["--subject", "nobody", "--dry-run"], DataOnly),
     ("epoch", &["list"], DataOnly),
     ("repair", &[], DataOnly),
     ("backup", &["BACKUP"], DataOnly),

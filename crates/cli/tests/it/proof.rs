@@ -141,3 +141,51 @@ fn a_server_is_compared_with_what_it_showed_before() {
     let (status, said) = code(&["epoch", "begin", "--reason", "again", "--data", &data, "--key-dir", &kept]);
     assert!(status == 1 && said.contains("no new epoch is needed"), "{status} {said}");
 }
+
+#[test]
+fn an_erasure_that_was_cut_off_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    for (at, point) in ["erase: object written", "erase: published", "nowhere"].into_iter().enumerate() {
+        let data = dir.path().join(format!("data-{at}"));
+        let data = data.to_str().unwrap();
+        let file = dir.path().join("events.ndjson");
+        let event = |n: usize| {
+            let who = ["demo-somebody", "demo-other"][n % 2];
+            format!(
+                r#"{{"action":"write","resource_type":"template","resource_target":"t-{n}","user":{{"id":"{who}-id","username":"{who}"}}}}"#
+            )
+        };
+        std::fs::write(&file, (0..600).map(event).collect::<Vec<_>>().join("\n")).unwrap();
+        annals_ok(&["import", file.to_str().unwrap(), "--format", "native", "--data", data]);
+        let engine = annals_engine::Engine::open(Path::new(data), annals_engine::Options::default()).unwrap();
+        engine.seal_now().unwrap();
+        drop(engine);
+        let erase = ["erase", "--subject", "demo-somebody", "--reason", "request 1", "--data", data];
+        let (status, said) = code(&erase);
+        assert!(status == 1 && said.contains("--yes") && said.contains("300 of"), "{status} {said}");
+        let plan = json(&["erase", "--subject", "demo-somebody", "--dry-run", "--data", data]);
+        assert_eq!((&plan["events"], &plan["openings"]["/who"]), (&300.into(), &300.into()));
+        let mut command = std::process::Command::new(crate::support::binary());
+        let crashed = command.args(erase).arg("--yes").env("ANNALS_CRASH_AT", point).output().unwrap();
+        assert_eq!(
+            crashed.status.success(),
+            point == "nowhere",
+            "{}",
+            String::from_utf8_lossy(&crashed.stderr)
+        );
+        annals_ok(&[&erase[..], &["--yes"]].concat());
+        let count = |query: &str| json(&["search", query, "--count", "--data", data])["count"].clone();
+        assert_eq!(
+            (count("username:demo-somebody"), count("username:demo-other")),
+            (0.into(), 300.into()),
+            "{point}"
+        );
+        let (status, said) = code(&["verify", "--data", data, "--full"]);
+        assert_eq!(status, 0, "{point}: {said}");
+        let segments: Vec<_> = std::fs::read_dir(format!("{data}/segments")).unwrap().collect();
+        assert_eq!(segments.len(), 1, "{point}: what was replaced is gone");
+    }
+    let (status, said) =
+        code(&["erase", "--event", "0198aaaa-5d0c-7c3e-9b1f-000000000001", "--field", "nose", "--dry-run"]);
+    assert!(status == 1 && said.contains("diff_old"), "{said}");
+}

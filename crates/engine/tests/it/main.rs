@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod erasure;
 mod export;
 mod follow;
 mod history;

@@ -92,6 +92,28 @@ async fn receipts_verify_without_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_sends_an_id_again_learns_nothing_of_its_event() {
+    let server = TestServer::start_signing().await;
+    let id = "0198aaaa-5d0c-7c3e-9b1f-000000000001";
+    let event =
+        |who: &str| template_event("docker", &format!(r#""id":"{id}","user":{{"username":"{who}"}}"#));
+    assert_eq!(
+        verify(&server, send(&server, &[event("demo-secretive")]).await[0]["receipt"].as_str().unwrap()).1,
+        0
+    );
+    // Under another registry personal values are not compared, so that a retry is still taken: it must not read them.
+    let document = "[[resource]]\nname = \"Other\"\ntype = \"other\"\nactions = [\"create\"]\n[resource.fields]\nname = \"track\"\n";
+    let put =
+        server.http.put(format!("{}/api/v2/audit/resources", server.url)).bearer_auth(&server.ingest_token);
+    let put = put.header("content-type", "application/toml").body(document).send().await.unwrap();
+    assert!(put.status().is_success(), "{}", put.text().await.unwrap());
+    let again = send(&server, &[event("somebody-else")]).await;
+    let receipt: TlogProof = again[0]["receipt"].as_str().unwrap().parse().unwrap();
+    assert!(!String::from_utf8(receipt.extra.clone().unwrap()).unwrap().contains("demo-secretive"));
+    assert_eq!(verify(&server, &receipt.to_string()).1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_receipts_come_at_once_and_not_more() {
     let server = TestServer::start_signing().await;
     let events: Vec<_> = (0..101).map(|n| template_event(&format!("docker-{n}"), "")).collect();
