@@ -14,6 +14,7 @@ help: ## This list
 test: ## Run every test
 	./tools/need-test-parts
 	$(CARGO) test --workspace --locked
+	@if command -v python3 >/dev/null; then python3 docs/verify_test.py; else echo "skipped docs/verify_test.py: python3 is absent"; fi
 
 check: ## Format, lints, rules of the house
 	$(CARGO) fmt --all --check
@@ -40,4 +41,4 @@ screens: ## Pictures of the pages in target/screens (needs Chromium)
 	./tools/screens
 
 fuzz: ## Random input for the readers, 60 seconds
-	PROPTEST_CASES=20000 $(CARGO) test --release --locked -p annals-query -p annals-model -p annals-segment
+	PROPTEST_CASES=20000 $(CARGO) test --release --locked -p annals-query -p annals-model -p annals-segment -p annals-tlog

@@ -175,6 +175,25 @@ impl Client {
         self.text(request.query(&[("values", values)])).await
     }
 
+    /// Hands on the evidence of a query piece by piece: a file for [`crate::evidence::verify_evidence`].
+    ///
+    /// # Errors
+    /// [`ClientError`] if the server refused, or the connection broke.
+    pub async fn evidence(
+        &self,
+        query: &str,
+        mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<std::io::Result<()>, ClientError> {
+        let request = self.lasting.get(self.url("/api/v2/audit/evidence")).query(&[("q", query)]);
+        let mut response = self.send(request).await?;
+        while let Some(piece) = response.chunk().await.map_err(|source| self.unreachable(source))? {
+            if let Err(error) = each(&piece) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Lists the sources of events: gaps, repeats and silence.
     ///
     /// # Errors

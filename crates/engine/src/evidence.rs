@@ -60,13 +60,15 @@ pub enum EvidenceError {
         "no signed checkpoint covers the events; a server with the key of the log signs one (`annals serve`)"
     )]
     NotSigned,
-    /// Too many events with a path each.
+    /// Too many events for one file.
     #[error(
-        "{count} events are more than {PATHS_MAX}, which bring a path each; take a range such as seq:0..999999, or a narrower query"
+        "{count} events are more than {max}: take a narrower query, or, of a range of seqs, parts such as seq:0..999999 one after the other"
     )]
     TooMany {
         /// Events found.
         count: u64,
+        /// Events that one file takes: those of a query bring a path each.
+        max: u64,
     },
     /// The file cannot be written.
     #[error("the evidence cannot be written: {0}")]
@@ -114,6 +116,17 @@ impl Engine {
         out: impl Write,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<EvidenceReport, EvidenceError> {
+        self.write_up_to(principal, query, u64::MAX, out, progress)
+    }
+
+    fn write_up_to(
+        &self,
+        principal: &Principal,
+        query: &str,
+        max: u64,
+        out: impl Write,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<EvidenceReport, EvidenceError> {
         principal.may_see_all("take evidence out of the log").map_err(SearchError::from)?;
         let filter = self.check_query(principal, query).map_err(SearchError::Query)?.into_filter();
         let parts = self.log.refresh()?;
@@ -121,8 +134,9 @@ impl Engine {
         let count = walk::count(&parts, &filter, &seqs)?;
         drop(parts);
         let proven = if is_range(&filter) { Proven::Range } else { Proven::Paths };
-        if matches!(proven, Proven::Paths) && count > PATHS_MAX {
-            return Err(EvidenceError::TooMany { count });
+        let max = if matches!(proven, Proven::Paths) { max.min(PATHS_MAX) } else { max };
+        if count > max {
+            return Err(EvidenceError::TooMany { count, max });
         }
         let checkpoint = self.covering_all(seqs.end)?;
         let after = json!({"query": query.trim(), "format": "evidence", "event_count": count});
@@ -209,6 +223,22 @@ impl Engine {
             size: checkpoint.size,
             verifier: epoch.verifier.clone(),
         })
+    }
+
+    /// The same as a file that has no name and goes with its last reader; of `max` events at most.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] as above, and if there are more events.
+    pub fn evidence_file(
+        &self,
+        principal: &Principal,
+        query: &str,
+        max: u64,
+    ) -> Result<(std::fs::File, EvidenceReport), EvidenceError> {
+        let mut file = tempfile::tempfile()?;
+        let report = self.write_up_to(principal, query, max, BufWriter::new(&file), &mut |_, _| {})?;
+        file.rewind()?;
+        Ok((file, report))
     }
 
     /// Waits for a checkpoint of at least so many events, at most [`RECEIPT_WAIT`].

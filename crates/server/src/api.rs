@@ -2,6 +2,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod events;
+pub(crate) mod evidence;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod metrics;

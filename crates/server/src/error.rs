@@ -33,6 +33,10 @@ pub(crate) enum ApiError {
     #[error("event {seq} is recorded, and no signed checkpoint covers it yet; ask again in a moment")]
     NoCheckpointYet { seq: u64 },
     #[error(
+        "{count} events are more than the {max} of one file; take a narrower query, or `annals export --evidence` where the log is"
+    )]
+    TooMuchEvidence { count: u64, max: u64 },
+    #[error(
         "nothing was signed yet; a server with the key of the log signs the first checkpoint within seconds of the first event"
     )]
     NothingSigned,
@@ -166,6 +170,9 @@ impl ApiError {
             ApiError::UnknownEvent => told(StatusCode::NOT_FOUND, "unknown-event", "Not found."),
             ApiError::NoCheckpointYet { .. } => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "no-checkpoint", "No checkpoint covers the event yet.")
+            }
+            ApiError::TooMuchEvidence { .. } => {
+                told(StatusCode::UNPROCESSABLE_ENTITY, "too-many-events", "Too many events for one file.")
             }
             ApiError::NothingSigned => {
                 told(StatusCode::NOT_FOUND, "no-checkpoint", "There is no checkpoint yet.")

@@ -54,6 +54,7 @@ routes! {
     get "/api/v2/audit/stream" api::stream::stream_events,
     get "/api/v2/audit/export" api::export::export_events,
     get "/metrics" api::metrics::show_metrics,
+    get "/api/v2/audit/evidence" api::evidence::show_evidence,
     get "/api/v2/audit/sources" api::sources::list_sources,
     get "/api/v2/audit/{id}" api::search::show_event,
     get "/api/v2/audit/{id}/receipt" api::proof::show_receipt,

@@ -73,6 +73,17 @@ fn what_a_server_gives_is_checked_without_it() {
     let (status, said) = code(&["export", "--evidence", "--out", &evidence, "--data", data]);
     assert!(status == 1 && said.contains("never written over"), "{status} {said}");
 
+    let fetched = path("fetched.tar.gz");
+    annals_ok(&[&["export", "--evidence", "resource_target:early-*", "--out", &fetched], &at[..]].concat());
+    let (status, said) = code(&["verify", &fetched, "--trust", &key]);
+    assert!(
+        status == 0 && said.contains("40 events") && said.contains("others may be missing"),
+        "{status} {said}"
+    );
+    let (status, said) =
+        code(&[&["export", "--evidence", "nonsense:", "--out", &path("bad")], &at[..]].concat());
+    assert!(status == 2 && said.contains("nonsense") && !Path::new(&path("bad")).exists(), "{status} {said}");
+
     // The numbers of the producer were every second one.
     let sources = json(&[&["sources"], &at[..]].concat());
     assert_eq!(

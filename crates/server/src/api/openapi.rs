@@ -4,7 +4,9 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{counts, events, export, health, metrics, proof, resources, search, sources, stream};
+use crate::api::{
+    counts, events, evidence, export, health, metrics, proof, resources, search, sources, stream,
+};
 use crate::auth::{Caller, SESSION_COOKIE};
 
 #[derive(OpenApi)]
@@ -22,6 +24,7 @@ use crate::auth::{Caller, SESSION_COOKIE};
         stream::stream_events,
         export::export_events,
         events::append_events,
+        evidence::show_evidence,
         proof::show_receipt,
         proof::show_proof,
         proof::show_checkpoint,

@@ -70,6 +70,8 @@ struct SearchPage {
     menus: Vec<Menu>,
     dates: Dates,
     export_href: String,
+    /// Evidence is for those who see the whole site.
+    evidence_href: Option<String>,
     /// What was done before this page was shown, or empty.
     done: &'static str,
     /// Saved searches: name, address, whether it is shared.
@@ -168,6 +170,7 @@ pub(crate) async fn show_audit(
     let saved = super::searches::menu(&app, &principal).await?;
     let server = server_address(&app, &headers);
 
+    let sees_all = principal.may_see_all("").is_ok();
     let searched = query.clone();
     let result = counting(&app, move |engine| -> Result<Found, SearchError> {
         let started = Instant::now();
@@ -239,6 +242,7 @@ pub(crate) async fn show_audit(
             ""
         },
         export_href: format!("/api/v2/audit/export?q={}", encoded(&query)),
+        evidence_href: sees_all.then(|| format!("/api/v2/audit/evidence?q={}", encoded(&query))),
         query,
         result,
     };

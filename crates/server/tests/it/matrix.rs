@@ -39,6 +39,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "/api/v2/audit/facets", "udaaa daadd"),
     ("get", "/api/v2/audit/stream", "udaaa daadd"),
     ("get", "/api/v2/audit/export", "udaaa daadd"),
+    ("get", "/api/v2/audit/evidence", "uddaa daddd"),
     ("get", "/metrics", "uddda dddda"),
     ("get", "/api/v2/audit/sources", "uddaa daddd"),
     ("get", "/api/v2/audit/{id}", "udaaa daadd"),

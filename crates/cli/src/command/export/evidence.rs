@@ -1,7 +1,7 @@
 //! `annals export --evidence`.
 
 use std::fs::OpenOptions;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use annals_engine::{EvidenceError, ExportError, Options, Principal, SearchError, SigningPolicy};
@@ -15,17 +15,31 @@ use crate::target::{Target, TargetArgs};
 const BAR: &str = "{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
 
 pub(super) fn run(query: &str, path: &Path, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
-    let Target::Local(engine) =
-        target.open(Options { signing: Some(SigningPolicy::default()), ..Options::default() })?
-    else {
-        anyhow::bail!(
-            "evidence is taken where the log is: --data DIR, or --database-url; or on the page, under Export"
-        );
-    };
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    let file = file.with_context(|| {
+    let opened = target.open(Options { signing: Some(SigningPolicy::default()), ..Options::default() })?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(|| {
         format!("cannot make `{}`; a file of that name is never written over", path.display())
     })?;
+    let engine = match opened {
+        Target::Local(engine) => engine,
+        Target::Remote(client, runtime) => {
+            let fetched = runtime.block_on(client.evidence(query, |piece| file.write_all(piece)));
+            let written = fetched.map_err(anyhow::Error::new).and_then(|written| Ok(written?));
+            if let Err(error) = written {
+                let _ = std::fs::remove_file(path);
+                return report_failure(error, query, json);
+            }
+            file.sync_all().context("the file could not be brought to the disk")?;
+            if json {
+                output::line(json!({"written": path.display().to_string()}))?;
+            } else {
+                output::note(format_args!(
+                    "written to `{}`; `annals verify {0} --trust KEY` checks it",
+                    path.display()
+                ));
+            }
+            return Ok(output::GOOD);
+        }
+    };
     let bar = output::progress_bar(BAR, json);
     let written =
         engine.write_evidence(&Principal::operator(), query, BufWriter::new(&file), &mut |done, all| {
