@@ -7,6 +7,7 @@ use annals_model::id::EventId;
 use annals_model::prepare::{Rules, Salts, prepare};
 use annals_model::registry::Registry;
 use annals_model::time::Time;
+use annals_tlog::{Checkpoint, Frontier, SignedNote, SigningKey, TileBuilder, leaf_hash};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn ingest_parts(criterion: &mut Criterion) {
@@ -35,6 +36,53 @@ fn ingest_parts(criterion: &mut Criterion) {
         });
     });
     group.finish();
+}
+
+/// What the tree adds to making 1,000 events ready: with it less without it is the price of the proofs.
+fn proofs(criterion: &mut Criterion) {
+    let batch = Generator::new(1).batch(1_000);
+    let registry = Registry::built_in();
+    let rules = Rules { registry: &registry, registry_version: 0, allow_unknown: false };
+    let prepared: Vec<_> = batch
+        .lines()
+        .map(|line| {
+            let event = read_event(line).expect("the generator makes events");
+            prepare(event, 0, &rules, Time::EPOCH, EventId::from_bytes([0; 16])).expect("good events")
+        })
+        .collect();
+    let salts = Salts::from_bytes(&[7; Salts::BYTES]);
+    let log = annals_model::id::LogId::from_bytes([1; 16]);
+    let mut group = criterion.benchmark_group("proofs, 1,000 events");
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("encode, without the tree", |bencher| {
+        bencher.iter(|| {
+            let mut out = Vec::new();
+            prepared.iter().for_each(|event| event.record(&salts).encode(&mut out));
+            out.len()
+        });
+    });
+    group.bench_function("encode, leaf, tree, tiles", |bencher| {
+        bencher.iter(|| {
+            let (mut out, mut frontier, mut tiles, mut full) =
+                (Vec::new(), Frontier::new(), TileBuilder::default(), 0);
+            for event in &prepared {
+                let record = event.record(&salts);
+                record.encode(&mut out);
+                let leaf = leaf_hash(&record.leaf_bytes(log));
+                frontier.push(leaf);
+                tiles.push(leaf, |tile| full += tile.hashes.len());
+            }
+            (out.len(), frontier.root(), full)
+        });
+    });
+    group.finish();
+    let key = SigningKey::from_seed("log.example/bench", &[7; 32]).expect("a name");
+    criterion.bench_function("sign a checkpoint", |bencher| {
+        bencher.iter(|| {
+            let checkpoint = Checkpoint::new("log.example/bench", 1_000, leaf_hash(b"x")).expect("a name");
+            SignedNote::sign(&checkpoint.to_string(), &[&key]).expect("a note").to_string().len()
+        });
+    });
 }
 
 fn searches(criterion: &mut Criterion) {
@@ -70,5 +118,5 @@ fn searches(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, ingest_parts, searches);
+criterion_group!(benches, ingest_parts, proofs, searches);
 criterion_main!(benches);

@@ -58,7 +58,8 @@ fn size_and_verify(events: u64, results: &mut Results) -> anyhow::Result<()> {
     results.put("size", &case, "annals", &numbers);
     drop((store, connection));
     let (machine, started, cpu) = (Machine::watch()?, Instant::now(), own_cpu_seconds());
-    let report = annals_engine::verify(&Location::embedded(&dir), &mut |_, _| {})?;
+    let report =
+        annals_engine::verify(&Location::embedded(&dir), annals_engine::Depth::Events, &mut |_, _| {})?;
     anyhow::ensure!(report.findings.is_empty() && report.events == events, "{report:?}");
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), own_cpu_seconds() - cpu);
     let others = machine.cores_of_others(cpu)?;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use annals_model::audit_log::StoredEvent;
-use annals_model::id::LogId;
-use annals_segment::check_file;
+use annals_model::id::{EventId, LogId};
+use annals_model::record::Record;
+use annals_model::time::Time;
+use annals_segment::{check_events, id_time_ms};
 use annals_store::{Objects, SegmentRow, Store, StoreError};
 use annals_tlog::{
     Checkpoint, Frontier, Hash, SignedNote, TileBuilder, VerifierKey, leaf_hash, perfect_root,
@@ -14,7 +15,6 @@ use sha2::{Digest, Sha256};
 use crate::error::EngineError;
 use crate::location::Location;
 use crate::repair::rebuild;
-use crate::sealed::SealedPart;
 use crate::signing::KeyPlace;
 
 /// What is wrong with one part of the log.
@@ -304,6 +304,34 @@ fn finding(part: &str, what: String) -> Finding {
     Finding { part: part.to_owned(), what, remedy: REPAIR }
 }
 
+/// What the manifest says of the events of a segment, so that searches pass it by: a lie there would hide them.
+#[derive(Default)]
+struct Seen {
+    times_us: Option<(i64, i64)>,
+    id_times_ms: Option<(u64, u64)>,
+    has_other_ids: bool,
+}
+
+impl Seen {
+    fn take(&mut self, time_us: i64, id: [u8; 16]) {
+        let (from, to) = self.times_us.unwrap_or((time_us, time_us));
+        self.times_us = Some((from.min(time_us), to.max(time_us)));
+        match id_time_ms(&uuid::Uuid::from_bytes(id)) {
+            Some(ms) => {
+                let (from, to) = self.id_times_ms.unwrap_or((ms, ms));
+                self.id_times_ms = Some((from.min(ms), to.max(ms)));
+            }
+            None => self.has_other_ids = true,
+        }
+    }
+
+    fn fits(&self, row: &SegmentRow) -> bool {
+        self.times_us == Some((row.min_time_us, row.max_time_us))
+            && self.id_times_ms == row.id_times_ms
+            && self.has_other_ids == row.has_other_ids
+    }
+}
+
 /// Checks one segment against the manifest: its bytes, its structure, and its events against the root. Returns its leaves.
 pub(crate) fn check_segment(
     objects: &Objects,
@@ -320,22 +348,37 @@ pub(crate) fn check_segment(
     }
     let by_name = |source| EngineError::Segment { object: row.object.clone(), source };
     // The structure first: it names the part that is damaged, the hash of the whole does not.
-    check_file(&bytes).map_err(by_name)?;
+    let count = usize::try_from(row.event_count).expect("at most 2^18 events");
+    let mut leaves = vec![None; count];
+    let mut wrong = None;
+    let mut seen = Seen::default();
+    let index = check_events(&bytes, &mut |event| {
+        let time = Time::from_micros_saturating(event.time_us);
+        let record = Record::from_envelope(EventId::from_bytes(event.id), time, event.body, event.envelope);
+        seen.take(event.time_us, event.id);
+        let at = usize::try_from(event.seq.wrapping_sub(row.first_seq)).unwrap_or(usize::MAX);
+        match (record, leaves.get_mut(at)) {
+            (Ok(record), Some(leaf @ None)) => *leaf = Some(leaf_hash(&record.leaf_bytes(log_id))),
+            (Err(error), _) => wrong = wrong.take().or(Some(format!("seq {}: {error}", event.seq))),
+            _ => {
+                wrong =
+                    wrong.take().or(Some(format!("seq {} stands twice or does not belong here", event.seq)))
+            }
+        }
+    })
+    .map_err(by_name)?;
     if <[u8; 32]>::from(Sha256::digest(&bytes)) != row.sha256 {
         return Err(damaged("its SHA-256 differs from the manifest".to_owned()));
     }
-    let part = SealedPart::of_bytes(bytes, row.clone())?;
-    let count = usize::try_from(row.event_count).expect("at most 2^18 events");
-    let mut leaves = vec![None; count];
-    part.each_record(|seq, record| {
-        StoredEvent::read(record)?;
-        let at = usize::try_from(seq.wrapping_sub(row.first_seq)).unwrap_or(usize::MAX);
-        match leaves.get_mut(at) {
-            Some(leaf @ None) => *leaf = Some(leaf_hash(&record.leaf_bytes(log_id))),
-            _ => return Err(damaged(format!("seq {seq} stands twice or does not belong here"))),
-        }
-        Ok(())
-    })?;
+    if let Some(wrong) = wrong {
+        return Err(damaged(wrong));
+    }
+    if index != (row.index_at..row.index_at + row.index_bytes) {
+        return Err(damaged("its index lies elsewhere than the manifest says".to_owned()));
+    }
+    if !seen.fits(row) {
+        return Err(damaged("the manifest has other times or ids for its events".to_owned()));
+    }
     let leaves: Option<Vec<Hash>> = leaves.into_iter().collect();
     let leaves = leaves.ok_or_else(|| damaged("an event is missing".to_owned()))?;
     if !leaves.len().is_power_of_two() || perfect_root(&leaves) != row.root {

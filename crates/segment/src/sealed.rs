@@ -25,7 +25,7 @@ mod segment;
 mod terms;
 mod writer;
 
-pub use check::{check_file, differing_section};
+pub use check::{check_events, check_file, differing_section};
 pub use footer::{IndexPlace, find_index};
 pub use pages::{EventPage, EventPlace, PageEvent};
 pub use scan::PageSource;

@@ -201,6 +201,7 @@ fn a_disk_that_drops_unsynced_writes_loses_nothing_that_was_acknowledged() {
     let root = tempfile::tempdir().unwrap();
     let (dir, shadow, library) =
         (root.path().join("log"), root.path().join("shadow"), root.path().join("lossy.so"));
+    let key_dir = root.path().join("key");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lossy_disk.c");
     let compiled = Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])
@@ -219,6 +220,8 @@ fn a_disk_that_drops_unsynced_writes_loses_nothing_that_was_acknowledged() {
         &token,
         |command| {
             command.env("LD_PRELOAD", &library).env("LOSSY_DIR", &dir).env("LOSSY_SHADOW", &shadow);
+            // Beside the disk that forgets: whatever was signed must still be in what it remembers.
+            command.env("ANNALS_KEY_DIR", &key_dir);
         },
         || {
             for file in std::fs::read_dir(&dir).unwrap() {
@@ -230,6 +233,12 @@ fn a_disk_that_drops_unsynced_writes_loses_nothing_that_was_acknowledged() {
             copy_files(&shadow, &dir);
         },
     );
+    let location = annals_engine::Location { key_dir: key_dir.clone(), ..dir.as_path().into() };
+    let engine = Engine::open(location, Options::default()).unwrap();
+    assert_eq!(engine.refusal(), None);
+    let signed = engine.checkpoint(&Principal::operator()).unwrap().unwrap();
+    assert!(signed.number > 5, "the test tested little: {signed:?}");
+    drop(engine);
     assert!(shadow.join("annals.db-wal").exists(), "the shim saw no sync of the log: it did not work");
 }
 

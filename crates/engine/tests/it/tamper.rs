@@ -346,6 +346,22 @@ const CHANGES: &[Change] = &[
         "segment",
     ),
     (
+        "the place of the index in the manifest",
+        |dir| sql(dir, "UPDATE segment SET index_at = index_at + 8"),
+        "segment",
+    ),
+    (
+        "the times in the manifest",
+        |dir| sql(dir, "UPDATE segment SET max_time_us = max_time_us + 1"),
+        "segment",
+    ),
+    ("the ids in the manifest", |dir| sql(dir, "UPDATE segment SET min_id_ms = min_id_ms + 1"), "segment"),
+    (
+        "the other ids in the manifest",
+        |dir| sql(dir, "UPDATE segment SET has_other_ids = 1 - has_other_ids"),
+        "segment",
+    ),
+    (
         "the root in the manifest",
         |dir| {
             sql(dir, "UPDATE segment SET root = CAST(x'00' || substr(root, 2) AS BLOB)");

@@ -9,6 +9,7 @@ use super::footer::{find_index, parquet_footer};
 use super::layout::{Section, Sections};
 use super::segment::SealedSegment;
 use crate::SegmentError;
+use crate::recover::RecoveredEvent;
 
 /// Bytes before the first column.
 const MAGIC_BYTES: u64 = 4;
@@ -18,6 +19,18 @@ const MAGIC_BYTES: u64 = 4;
 /// # Errors
 /// [`SegmentError::Damaged`], naming the first part that is damaged.
 pub fn check_file(file: &[u8]) -> Result<(), SegmentError> {
+    check_events(file, &mut |_| {}).map(drop)
+}
+
+/// The same, and hands on every event as its page is checked, in the order of the rows: each page is read once. What was handed on is to be believed
+/// only when this returns. Returns where the index lies.
+///
+/// # Errors
+/// [`SegmentError::Damaged`], naming the first part that is damaged.
+pub fn check_events(
+    file: &[u8],
+    each: &mut dyn FnMut(RecoveredEvent<'_>),
+) -> Result<std::ops::Range<u64>, SegmentError> {
     let place = find_index(file)?;
     let index_range = range(place.at, place.at + place.bytes)?;
     let index = file.get(index_range).ok_or_else(|| damaged("footer: the index lies outside of the file"))?;
@@ -28,8 +41,9 @@ pub fn check_file(file: &[u8]) -> Result<(), SegmentError> {
     segment.check_all()?;
     check_columns(file, &segment, place.at)?;
     check_footer(file, &segment)?;
-    check_pages(file, &segment)?;
-    check_order(&segment)
+    check_pages(file, &segment, each)?;
+    check_order(&segment)?;
+    Ok(place.at..place.at + place.bytes)
 }
 
 fn range(start: u64, end: u64) -> Result<std::ops::Range<usize>, SegmentError> {
@@ -79,7 +93,11 @@ fn check_footer(file: &[u8], segment: &SealedSegment<&[u8]>) -> Result<(), Segme
     Ok(())
 }
 
-fn check_pages(file: &[u8], segment: &SealedSegment<&[u8]>) -> Result<(), SegmentError> {
+fn check_pages(
+    file: &[u8],
+    segment: &SealedSegment<&[u8]>,
+    each: &mut dyn FnMut(RecoveredEvent<'_>),
+) -> Result<(), SegmentError> {
     let columns = [segment.column(BODY)?.0, segment.column(ENVELOPE)?.0, segment.column(ID)?.0];
     let mut ends = [columns[0].start, columns[1].start, 0];
     for page in 0..segment.pages()?.page_count() {
@@ -96,7 +114,17 @@ fn check_pages(file: &[u8], segment: &SealedSegment<&[u8]>) -> Result<(), Segmen
             };
             ends[at] = place.end;
         }
-        segment.decode_page(page, &parts)?;
+        let decoded = segment.decode_page(page, &parts)?;
+        for row in decoded.rows() {
+            let event = decoded.get(row).ok_or_else(|| damaged(format!("row {row} is missing")))?;
+            each(RecoveredEvent {
+                seq: segment.seq_of(row)?,
+                time_us: segment.time_of(row)?,
+                id: event.id,
+                body: event.body,
+                envelope: event.envelope,
+            });
+        }
     }
     if ends != columns.map(|column| column.end) {
         return Err(damaged("page table: the pages do not fill their columns"));
