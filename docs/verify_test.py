@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import verify  # noqa: E402  (the program lies beside this file)
 
-VECTORS = Path("/work/shared/vectors/merkle.json")
+VECTORS = HERE.parents[1] / "shared" / "vectors" / "merkle.json"
 SAMPLE = HERE.parent / "crates/model/src/record/version1.sha256"
 FLIPS = int(os.environ.get("ANNALS_FLIPS", "200"))
 SEED = int(os.environ.get("ANNALS_SEED", "7"))

@@ -13,6 +13,7 @@ pub(crate) mod query;
 pub(crate) mod receipt;
 pub(crate) mod repair;
 pub(crate) mod resources;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod settings;

@@ -34,29 +34,20 @@ struct Arguments {
 enum Command {
     /// Show a log with the events of a simulated deployment
     Demo(demo::DemoArgs),
-    /// Run the server on a data directory
     Serve(Box<command::serve::ServeArgs>),
-    /// Find events
     Search(command::search::SearchArgs),
-    /// Follow the log: print events as they come
     Tail(command::tail::TailArgs),
-    /// Write every matching event to a file, as NDJSON or CSV
     Export(command::export::ExportArgs),
     /// Take in events from files
     Import(import::ImportArgs),
-    /// Write the receipt of an event, which proves offline that it stands in the log
     Receipt(command::receipt::ReceiptArgs),
-    /// List the sources of events, with gaps, repeats and silence
     Sources(command::sources::SourcesArgs),
-    /// Check a data directory, a server, a receipt or evidence
     Verify(command::verify::VerifyArgs),
-    /// Erase personal data; events and proofs stay
     Erase(command::erase::EraseArgs),
-    /// Show the keys of the log, and begin a new epoch of one that was put back
+    Retention(command::retention::RetentionArgs),
+    Hold(command::retention::HoldArgs),
     Epoch(command::epoch::EpochArgs),
-    /// Say what a damaged log can be rebuilt from, and rebuild it
     Repair(command::repair::RepairArgs),
-    /// Copy a log while it runs
     Backup(command::backup::BackupArgs),
     /// Put a backup into an empty data directory
     Restore(command::backup::RestoreArgs),
@@ -86,7 +77,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
         // `annals verify` keeps 2 for what is incomplete.
-        let is_verify = std::env::args().any(|argument| argument == "verify");
+        let named = Arguments::command();
+        let is_command =
+            |argument: &String| named.get_subcommands().any(|command| command.get_name() == argument);
+        let is_verify = std::env::args().skip(1).find(is_command).is_some_and(|command| command == "verify");
         let code = if is_verify && error.use_stderr() {
             command::verify::UNUSABLE
         } else {
@@ -107,6 +101,8 @@ fn main() -> ExitCode {
         Command::Receipt(args) => command::receipt::run(args, &target).map(|()| output::GOOD),
         Command::Sources(args) => command::sources::run(args, &target, json),
         Command::Erase(args) => command::erase::run(args, &target, json).map(|()| output::GOOD),
+        Command::Retention(args) => command::retention::run(args, &target, json).map(|()| output::GOOD),
+        Command::Hold(args) => command::retention::hold(args, &target, json).map(|()| output::GOOD),
         Command::Epoch(args) => command::epoch::run(args, &target, json).map(|()| output::GOOD),
         Command::Verify(args) => command::verify::run(args, &target, json),
         Command::Repair(args) => command::repair::run(args, &target, json),

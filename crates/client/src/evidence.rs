@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
 
-use annals_model::record_json::{RECORD_FORMAT, RecordJson};
+use annals_model::record::Record;
+use annals_model::record_json::{RECORD_FORMAT, RecordJson, RecordJsonError};
 use annals_tlog::{
     Checkpoint, Hash, NoteError, RangeProof, SignedNote, TlogProof, VerifierKey, leaf_hash, verify_inclusion,
 };
@@ -151,19 +152,35 @@ impl Verdict {
     }
 
     /// Takes a record in and returns the hash of its leaf.
-    fn leaf(&mut self, json: &RecordJson<'_>, what: &str) -> Option<Hash> {
-        match json.record() {
+    fn leaf(&mut self, json: &RecordJson<'_>, what: &str) -> Result<Option<Hash>, EvidenceError> {
+        Ok(match json.record() {
             Ok(record) => {
+                // The leaf holds the commitments in their order; which of them is whose stands in the body.
+                if let Some(path) = misplaced(&record) {
+                    self.tampered(format!("{what}: `{path}` is not where the body has it"));
+                }
                 self.events += 1;
                 self.withheld_openings += json.withheld() as u64;
                 Some(leaf_hash(&record.leaf_bytes(json.log_id())))
             }
+            // Newer is not tampered with.
+            Err(error @ RecordJsonError::Format { .. }) => return Err(form(format!("{what}: {error}"))),
             Err(error) => {
                 self.tampered(format!("{what}: {error}"));
                 None
             }
-        }
+        })
     }
+}
+
+/// The path of an opening that the body does not name at its place.
+fn misplaced<'r>(record: &Record<'r>) -> Option<&'r str> {
+    let body: serde_json::Value = serde_json::from_str(record.body).unwrap_or_default();
+    let is_named = |at: usize, path: &str| {
+        path.strip_prefix('/').is_some_and(|member| body[member] == serde_json::json!({"$f": at}))
+    };
+    let mut openings = record.openings.iter().enumerate();
+    openings.find(|(at, opening)| !is_named(*at, opening.path())).map(|(_, opening)| opening.path())
 }
 
 fn checkpoint_of(text: &str) -> Result<(SignedNote, Checkpoint), EvidenceError> {
@@ -188,7 +205,7 @@ pub fn verify_receipt(text: &str, keys: &[VerifierKey]) -> Result<Verdict, Evide
     })?;
     let mut verdict = Verdict::new(&note, &checkpoint, keys);
     verdict.seqs = (receipt.index, receipt.index.saturating_add(1));
-    if let Some(leaf) = verdict.leaf(&json, "the record")
+    if let Some(leaf) = verdict.leaf(&json, "the record")?
         && let Err(error) =
             verify_inclusion(&leaf, receipt.index, checkpoint.size(), &receipt.path, &checkpoint.root())
     {
@@ -365,7 +382,7 @@ impl Checking {
                 break;
             }
             hash.update(&line);
-            self.check_line(&line, each);
+            self.check_line(&line, each)?;
             if self.verdict.events.is_multiple_of(1_024) {
                 progress(self.verdict.events, self.manifest.events);
             }
@@ -377,7 +394,11 @@ impl Checking {
         Ok(())
     }
 
-    fn check_line(&mut self, line: &[u8], each: &mut dyn FnMut(u64, &RecordJson<'_>)) {
+    fn check_line(
+        &mut self,
+        line: &[u8],
+        each: &mut dyn FnMut(u64, &RecordJson<'_>),
+    ) -> Result<(), EvidenceError> {
         let read: Line<'_> = match serde_json::from_slice(line) {
             Ok(read) => read,
             Err(error) => {
@@ -385,7 +406,7 @@ impl Checking {
                     .last_seq
                     .map_or_else(|| "the first line".to_owned(), |seq| format!("the line behind seq {seq}"));
                 self.verdict.tampered(format!("{at} is no event: {error}"));
-                return;
+                return Ok(());
             }
         };
         let seq = read.seq;
@@ -402,21 +423,22 @@ impl Checking {
         if read.record.log_id().as_bytes() != self.manifest.log_id.as_bytes() {
             self.verdict.tampered(format!("{what} is of another log"));
         }
-        let Some(leaf) = self.verdict.leaf(&read.record, &what) else { return };
+        let Some(leaf) = self.verdict.leaf(&read.record, &what)? else { return Ok(()) };
         each(seq, &read.record);
         if self.range.is_some() {
             self.leaves.push(leaf);
-            return;
+            return Ok(());
         }
         let Some(path) = read.path.as_deref().and_then(hashes_of) else {
             self.verdict.tampered(format!("{what} has no path to the root"));
-            return;
+            return Ok(());
         };
         if let Err(error) =
             verify_inclusion(&leaf, seq, self.checkpoint.size(), &path, &self.checkpoint.root())
         {
             self.verdict.tampered(format!("{what} does not lead to the root of the checkpoint: {error}"));
         }
+        Ok(())
     }
 
     fn end(mut self) -> Verdict {

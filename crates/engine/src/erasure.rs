@@ -6,17 +6,12 @@
 
 mod subject;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
 
 use annals_model::id::EventId;
-use annals_model::record::{Group, Opening, Record};
+use annals_model::record::{Group, LeafKind, Opening};
 use annals_query::Filter;
-use annals_segment::SegmentWriter;
-use annals_store::{SealLease, SegmentRow};
-use annals_tlog::{Hash, leaf_hash, perfect_root};
 use serde_json::json;
-use tracing::{info, warn};
 
 use self::subject::Subject;
 use crate::Engine;
@@ -24,14 +19,12 @@ use crate::error::{EngineError, ForbiddenError};
 use crate::ingest::IngestError;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
-use crate::seal::{end_seq_of, fingerprint_key, push_record};
+use crate::rewrite::{Change, Changes};
 use crate::search::SearchError;
 use crate::walk::Walk;
 
 /// Events that one control record names.
 const NAMED_MAX: usize = 2_000;
-/// How long we wait for the right to seal, which the server has while it seals.
-const LEASE_WAIT: Duration = Duration::from_secs(120);
 /// Rounds over events that came meanwhile.
 const ROUNDS_MAX: usize = 5;
 
@@ -61,8 +54,12 @@ pub struct ErasurePlan {
     pub by_path: BTreeMap<&'static str, u64>,
     /// Events whose other parts, which cannot be erased, hold one of the names.
     pub left_in_bodies: u64,
+    /// Events that a legal hold keeps as they are.
+    pub held: u64,
     /// Events that were looked at.
     pub looked_at: u64,
+    /// The seq behind the last of them.
+    until: u64,
 }
 
 impl ErasurePlan {
@@ -98,15 +95,18 @@ pub enum ErasureError {
         /// What was asked for.
         id: EventId,
     },
+    /// A name that several people had.
+    #[error("that name belongs to several people; give the id of one: {}", ids.join(", "))]
+    SeveralPeople {
+        /// Their ids.
+        ids: Vec<String>,
+    },
     /// A subject is a name.
     #[error("the subject is empty; give a log-in name, an e-mail address or the id of a person")]
     NoSubject,
     /// It could not be recorded, so it did not happen.
     #[error("the erasure could not be recorded, so that nothing was erased: {0}")]
     Record(#[source] IngestError),
-    /// The sealing process did not let go.
-    #[error("another process is sealing and does not end; try again later")]
-    SealingElsewhere,
     /// The log failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -159,12 +159,18 @@ impl Engine {
             openings: BTreeMap::new(),
             by_path: BTreeMap::new(),
             left_in_bodies: 0,
+            held: 0,
             looked_at: 0,
+            until: 0,
         };
         match what {
             Erase::Field { id, group } => {
                 let standing = self.standing(&Principal::operator(), id)?;
                 let seq = standing.ok_or(ErasureError::UnknownEvent { id })?.seq;
+                if self.held_seqs(seq..seq + 1)?.keeps(seq, LeafKind::Event) {
+                    plan.held = 1;
+                    return Ok(plan);
+                }
                 self.tree.each_record(seq..seq + 1, |seq, record| {
                     if matches!(record.opening(group), Some(Opening::Present { .. })) {
                         plan.add(seq, group);
@@ -176,8 +182,14 @@ impl Engine {
             Erase::Subject(name) => {
                 let subject = Subject::known_as(self, &name)?;
                 plan.identifiers = subject.names();
-                let end = self.log.refresh()?.next_seq();
+                let end = self.log_end()?;
+                plan.until = end;
+                let held = self.held_seqs(from..end)?;
                 Walk::new(Filter::all(), from..end).go(self, &mut |seq, record| {
+                    if held.keeps(seq, record.kind) && !subject.groups_in(record).is_empty() {
+                        plan.held += 1;
+                        return Ok(std::ops::ControlFlow::Continue(()));
+                    }
                     for group in subject.groups_in(record) {
                         plan.add(seq, group);
                     }
@@ -210,28 +222,30 @@ impl Engine {
         let mut plan = plan;
         if plan.openings.is_empty() {
             // An erasure that was cut off may have left what it replaced.
-            let mut lease = self.wait_for_lease()?;
-            self.delete_unnamed(&mut lease)?;
-            report.forgot_pages = lease.forget_old_pages()?;
+            report.forgot_pages = self.rewrite_events(&Changes::new(), progress)?.forgot_pages;
         }
         for _ in 0..ROUNDS_MAX {
             if plan.openings.is_empty() {
                 break;
             }
-            let seen = self.log.refresh()?.next_seq();
             self.record_erasure(principal, &plan, reason)?;
-            let mut lease = self.wait_for_lease()?;
-            self.erase_openings(&mut lease, &plan.openings, &mut report, progress)?;
-            report.forgot_pages = lease.forget_old_pages()?;
-            drop(lease);
+            let changes = plan.openings.iter().map(|(seq, groups)| (*seq, Change::Without(groups.clone())));
+            let rewritten = self.rewrite_events(&changes.collect(), progress)?;
+            report.segments += rewritten.segments;
+            report.forgot_pages = rewritten.forgot_pages;
             report.events += plan.openings.len() as u64;
             report.openings += plan.by_path.values().sum::<u64>();
             plan = match &plan.what {
-                Erase::Subject(_) => self.plan_from(plan.what.clone(), seen, &mut |_, _| {})?,
+                Erase::Subject(_) => self.plan_from(plan.what.clone(), plan.until, &mut |_, _| {})?,
                 Erase::Field { .. } => break,
             };
         }
         Ok(report)
+    }
+
+    /// The seq behind the last event.
+    pub(crate) fn log_end(&self) -> Result<u64, EngineError> {
+        Ok(self.log.refresh()?.next_seq())
     }
 
     /// Says in the log what will go: how it was found, never the data.
@@ -265,112 +279,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    fn wait_for_lease(&self) -> Result<SealLease, ErasureError> {
-        let until = Instant::now() + LEASE_WAIT;
-        loop {
-            if let Some(lease) = self.store.try_seal_lease()? {
-                return Ok(lease);
-            }
-            if Instant::now() >= until {
-                return Err(ErasureError::SealingElsewhere);
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn erase_openings(
-        &self,
-        lease: &mut SealLease,
-        openings: &BTreeMap<u64, BTreeSet<Group>>,
-        report: &mut ErasureReport,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), ErasureError> {
-        let seqs: Vec<u64> = openings.keys().copied().collect();
-        // Also rows of sealed events that are not deleted yet.
-        lease.rewrite_tail(&seqs, |seq, record| {
-            let mut bytes = Vec::new();
-            without(record, openings.get(&seq)).encode(&mut bytes);
-            bytes
-        })?;
-        let (_, rows) = lease.segments()?;
-        let touched: Vec<SegmentRow> = rows
-            .into_iter()
-            .filter(|row| openings.range(row.first_seq..row.end_seq()).next().is_some())
-            .collect();
-        for (done, row) in touched.iter().enumerate() {
-            progress(done as u64, touched.len() as u64);
-            self.rewrite_segment(lease, row, openings)?;
-            report.segments += 1;
-        }
-        progress(touched.len() as u64, touched.len() as u64);
-        self.log.refresh_manifest()?;
-        self.delete_unnamed(lease)?;
-        Ok(())
-    }
-
-    /// Writes a segment again without some openings, and puts it in the place of the old one.
-    fn rewrite_segment(
-        &self,
-        lease: &mut SealLease,
-        row: &SegmentRow,
-        openings: &BTreeMap<u64, BTreeSet<Group>>,
-    ) -> Result<(), ErasureError> {
-        let part = crate::sealed::SealedPart::of_bytes(
-            self.objects.read_all(&row.object).map_err(EngineError::from)?,
-            row.clone(),
-        )?;
-        let mut records = Vec::new();
-        part.each_record(|seq, record| {
-            let record = without(record, openings.get(&seq));
-            let mut bytes = Vec::new();
-            record.encode(&mut bytes);
-            records.push((seq, leaf_hash(&record.leaf_bytes(self.store.log_id())), bytes));
-            Ok(())
-        })?;
-        records.sort_unstable_by_key(|(seq, ..)| *seq);
-        let leaves: Vec<Hash> = records.iter().map(|(_, leaf, _)| *leaf).collect();
-        if !leaves.len().is_power_of_two() || perfect_root(&leaves) != row.root {
-            let what =
-                "its events lead to another root than the manifest says; nothing of it was erased".to_owned();
-            return Err(part.damaged(annals_segment::SegmentError::Damaged { what }).into());
-        }
-        let mut writer: Option<SegmentWriter> = None;
-        for (seq, _, bytes) in &records {
-            let (record, _) = Record::decode(bytes).map_err(crate::log::just_encoded)?;
-            let writer = writer.get_or_insert_with(|| {
-                SegmentWriter::new(row.first_seq, fingerprint_key(&self.store, &record))
-            });
-            push_record(writer, *seq, &record)?;
-        }
-        let Some(writer) = writer else { return Ok(()) };
-        let file = writer.finish().map_err(EngineError::from)?;
-        let new = self.sealer.row_of(row.first_seq, row.event_count, row.root, &file);
-        self.objects.put(&new.object, file.bytes.into()).map_err(EngineError::from)?;
-        crate::seal::crash_point("erase: object written");
-        self.sealer.read_back(&new)?;
-        lease.replace(&new, &[row.first_seq])?;
-        crate::seal::crash_point("erase: published");
-        info!(segment = new.object, replaced = row.object, "rewritten for an erasure");
-        Ok(())
-    }
-
-    /// Deletes every object that the manifest does not name, at once: replaced ones hold what was erased.
-    fn delete_unnamed(&self, lease: &mut SealLease) -> Result<(), ErasureError> {
-        let listed = self.objects.list().map_err(EngineError::from)?;
-        let (state, rows) = lease.segments()?;
-        let named: HashSet<&str> = rows.iter().map(|row| row.object.as_str()).collect();
-        for object in listed {
-            let is_ours = end_seq_of(&object.name).is_some_and(|end| end <= state.sealed);
-            if is_ours && !named.contains(object.name.as_str()) {
-                self.objects.delete(&object.name).map_err(EngineError::from)?;
-                if let Err(error) = self.objects.remove_cached(&object.name) {
-                    warn!(%error, object = object.name, "a cached index could not be deleted");
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// How it was found, as the target of the event.
@@ -379,18 +287,6 @@ fn target_of(what: &Erase) -> &'static str {
         Erase::Subject(_) => "all that names a person",
         Erase::Field { .. } => "one field of one event",
     }
-}
-
-/// A record without the values of some groups; its leaf is the same.
-fn without<'a>(record: &Record<'a>, groups: Option<&BTreeSet<Group>>) -> Record<'a> {
-    let mut record = record.clone();
-    let Some(groups) = groups else { return record };
-    for opening in &mut record.openings {
-        if groups.iter().any(|group| group.path() == opening.path()) {
-            *opening = Opening::Erased { path: opening.path(), commitment: opening.commitment() };
-        }
-    }
-    record
 }
 
 impl ErasurePlan {

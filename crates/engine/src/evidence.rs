@@ -70,6 +70,14 @@ pub enum EvidenceError {
         /// Events that one file takes: those of a query bring a path each.
         max: u64,
     },
+    /// Events of the range were dropped.
+    #[error(
+        "{count} events of the range were dropped by retention, so that it cannot be shown whole; take what is left by another query"
+    )]
+    Dropped {
+        /// How many.
+        count: u64,
+    },
     /// The file cannot be written.
     #[error("the evidence cannot be written: {0}")]
     Write(#[from] io::Error),
@@ -131,9 +139,15 @@ impl Engine {
         let filter = self.check_query(principal, query).map_err(SearchError::Query)?.into_filter();
         let parts = self.log.refresh()?;
         let seqs = 0..parts.next_seq();
+        let is_range = is_range(&filter);
+        let asked = if is_range { walk::count(&parts, &filter, &seqs)? } else { 0 };
+        let filter = self.log.index().kept(filter);
         let count = walk::count(&parts, &filter, &seqs)?;
+        if asked > count {
+            return Err(EvidenceError::Dropped { count: asked - count });
+        }
         drop(parts);
-        let proven = if is_range(&filter) { Proven::Range } else { Proven::Paths };
+        let proven = if is_range { Proven::Range } else { Proven::Paths };
         let max = if matches!(proven, Proven::Paths) { max.min(PATHS_MAX) } else { max };
         if count > max {
             return Err(EvidenceError::TooMany { count, max });

@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use annals_model::audit_log::StoredEvent;
 use annals_model::id::EventId;
 use annals_model::record::Record;
-use annals_query::{Filter, Key};
+use annals_query::{Filter, Key, Term, Test};
 use annals_segment::{
     FacetCounter, Facets, Found, KnownCounts, MEMORY_SEGMENT_ROWS, MemorySegment, Page, RowSet, Segment,
     SegmentError,
@@ -36,6 +36,8 @@ type Counts = Arc<RwLock<HashMap<u64, u32>>>;
 /// The index of the open log.
 #[derive(Debug)]
 pub(crate) struct Index {
+    /// Events were dropped: what is left of them must not be found.
+    has_dropped: AtomicBool,
     parts: RwLock<Parts>,
     /// Held by whoever adds to the index: the appending thread, or a search that catches up with other processes. Nobody
     /// waits for an object store while holding it.
@@ -76,7 +78,14 @@ pub(crate) struct Adding<'i> {
 impl Index {
     pub(crate) fn new(sealed: Sealed) -> Index {
         let counts = moka::sync::Cache::builder().max_capacity(COUNTED_FILTERS_MAX).build();
-        Index { parts: RwLock::default(), adding: Mutex::new(()), opening: Mutex::new(None), sealed, counts }
+        Index {
+            has_dropped: AtomicBool::new(false),
+            parts: RwLock::default(),
+            adding: Mutex::new(()),
+            opening: Mutex::new(None),
+            sealed,
+            counts,
+        }
     }
 
     /// The parts as they are now.
@@ -102,10 +111,11 @@ impl Index {
                 let parts = self.read();
                 (parts.manifest, parts.next_seq())
             };
-            self.forget_rewritten(state.rewritten);
+            self.has_dropped.fetch_or(state.dropped > 0, Ordering::Relaxed);
             if manifest != state.manifest {
                 self.open_segments(store, next_seq, opening)?;
             }
+            self.reread_tail(store, state.rewritten)?;
             if self.read().next_seq() >= state.head.size {
                 return Ok(());
             }
@@ -129,17 +139,46 @@ impl Index {
         }
     }
 
-    /// Lets the tail go if its rows were rewritten since it was read: what was erased must not be found by its index.
-    fn forget_rewritten(&self, rewritten: u64) {
-        if self.read().rewritten == rewritten {
-            return;
+    /// A filter without what is left of dropped events, which have no action.
+    pub(crate) fn kept(&self, filter: Filter) -> Filter {
+        if !self.has_dropped.load(Ordering::Relaxed) {
+            return filter;
+        }
+        Filter::from(Term::new(Key::Action, Test::Exists)).and(filter)
+    }
+
+    /// Reads the tail again if its rows were rewritten since: what was erased must not be found by its index. The old parts answer until the new
+    /// ones stand, so that nobody misses an event meanwhile.
+    fn reread_tail(&self, store: &Store, rewritten: u64) -> Result<(), EngineError> {
+        if self.read().rewritten >= rewritten {
+            return Ok(());
         }
         let _adding = self.adding();
-        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
-        if parts.rewritten < rewritten {
-            parts.tail.clear();
-            parts.rewritten = rewritten;
+        let (known, mut at, end) = {
+            let parts = self.read();
+            (parts.rewritten, parts.sealed_until(), parts.next_seq())
+        };
+        if known >= rewritten {
+            return Ok(());
         }
+        let mut tail = Vec::new();
+        while at < end {
+            let part_end = (at / u64::from(MEMORY_SEGMENT_ROWS) + 1) * u64::from(MEMORY_SEGMENT_ROWS);
+            let part = load_part(store, at, part_end.min(end))?;
+            let reached = part.next_seq();
+            if reached > at {
+                tail.push(Arc::new(RwLock::new(part)));
+            }
+            if reached < part_end.min(end) {
+                // Sealed by others since: the rest comes the ordinary way.
+                break;
+            }
+            at = reached;
+        }
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        parts.tail = tail;
+        parts.rewritten = rewritten;
+        Ok(())
     }
 
     /// Indexes a tail of many events, as after a start, its parts by as many threads as there are cores.
@@ -203,6 +242,7 @@ impl Index {
         }
         match self.sealed.open_all(&known.sealed, rows) {
             Ok(sealed) => {
+                self.sealed.forget_others(&sealed);
                 *not_before = None;
                 self.adding().set_segments(&state, sealed, store)
             }

@@ -368,9 +368,16 @@ pub(crate) const OWN_SOURCE: &str = "annals";
 
 /// What the log does to itself is told apart in the leaf from what anybody sends.
 fn own_kind(event: &NewEvent<'_>) -> LeafKind {
+    if event.status_code.is_some_and(|status| status >= 400) {
+        // A refused attempt changed nothing.
+        return LeafKind::Event;
+    }
     match event.resource_type.as_ref().map(Text::as_str) {
         Some("erasure") => LeafKind::Erasure,
         Some("epoch") => LeafKind::Epoch,
+        Some("legal_hold") => LeafKind::Hold,
+        // Rules are events like others; that events were dropped must stay.
+        Some("retention") if event.action.as_ref().map(Text::as_str) == Some("erase") => LeafKind::Retention,
         _ => LeafKind::Event,
     }
 }

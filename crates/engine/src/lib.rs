@@ -39,6 +39,8 @@ mod reads;
 mod registration;
 mod repair;
 mod resource_state;
+mod retention;
+mod rewrite;
 mod saved_searches;
 mod seal;
 mod sealed;
@@ -79,6 +81,7 @@ pub use proof::{RECEIPT_WAIT, Standing};
 pub use registration::{Registered, RegistrationError};
 pub use repair::{Repair, RepairReport, repair};
 pub use resource_state::{ResourceState, StateField, StateValue};
+pub use retention::{LegalHold, RetentionCount, RetentionError, RetentionReport, RetentionRule};
 pub use saved_searches::{
     LISTED_SEARCHES_MAX, NewSavedSearch, SAVED_SEARCH_NAME_MAX, SAVED_SEARCHES_MAX, SavedSearchChange,
     SavedSearchError,
@@ -89,7 +92,7 @@ pub use search::{
 };
 pub use settings::{SETTINGS, Setting, SettingError, SettingKind, Settings};
 pub use signing::{Refusal, SigningError, SigningPolicy};
-pub use sources::{SOURCES_MAX, Source};
+pub use sources::Source;
 pub use verify::{Depth, Finding, VerifyReport, verify};
 
 pub use annals_query::Key;
@@ -193,7 +196,11 @@ impl Engine {
             seal: SealPolicy { in_background: false, ..options.seal },
             ..options.clone()
         };
-        if !is_forced && Engine::open(&location, plain)?.refusal().is_none() {
+        let refusal = Engine::open(&location, plain)?.refusal();
+        if let Some(refusal) = refusal.clone().filter(|refusal| !is_forced && !refusal.is_of_log()) {
+            return Err(refusal.into());
+        }
+        if !is_forced && refusal.is_none() {
             return Err(SigningError::NotNeeded.into());
         }
         let epoch =

@@ -15,7 +15,7 @@ use annals_model::limits::{COMMIT_BYTES_MAX, QUEUE_BYTES_MAX};
 use annals_model::prepare::Prepared;
 use annals_model::record::{Record, RecordError};
 use annals_store::{Append, Deletion, LogWriter, NewRecord, Store, StoreError};
-use annals_tlog::leaf_hash;
+use annals_tlog::Hash;
 use tokio::sync::{oneshot, watch};
 use tracing::{debug, error};
 
@@ -42,7 +42,7 @@ impl ReadyEvent {
     pub(crate) fn new(mut prepared: Prepared, store: &Store) -> ReadyEvent {
         let salts = random::salts();
         let record = prepared.record(&salts);
-        let leaf = leaf_hash(&record.leaf_bytes(store.log_id()));
+        let leaf = Hash::from_bytes(record.leaf_hash(store.log_id()));
         let mut bytes =
             Vec::with_capacity(record.body.len() + openings_bytes(&prepared) + RECORD_OVERHEAD_BYTES);
         record.encode(&mut bytes);

@@ -80,7 +80,7 @@ impl Metrics {
                 .gauge("checkpoint_timestamp_seconds", "When the last checkpoint was signed, since 1970"),
             refused: registrar.gauge(
                 "log_refused",
-                "1 if the log takes no events because it was put back, cut, or forked; 0 else",
+                "1 if the log takes no events because it was put back, cut or forked, or its key is missing; 0 else",
             ),
             object_requests: registrar.counter("object_store_requests", "Requests to the object store"),
             object_errors: registrar

@@ -191,6 +191,14 @@ impl Engine {
         principal: &Principal,
         attempt: impl FnOnce() -> OwnEvent,
     ) -> Result<(), ForbiddenError> {
+        if self.refusal().is_some() {
+            // What cannot be recorded does not happen.
+            return Err(ForbiddenError {
+                who: principal.label(),
+                what: "change anything while the log takes no events",
+                hint: "`annals epoch list` says why",
+            });
+        }
         principal.may_manage().inspect_err(|_| self.record_refusal(principal, attempt()))
     }
 

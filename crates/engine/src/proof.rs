@@ -105,18 +105,21 @@ impl Engine {
         if path.level() == TileLevel::Entries {
             let mut entries = Vec::new();
             let log_id = self.store.log_id();
+            let mut is_whole = true;
             self.tree.each_record(first..first + width, |_, record| {
+                // Of a dropped event only the hash of its leaf is left.
+                is_whole &= record.dropped.is_none();
                 let leaf = record.leaf_bytes(log_id);
                 let length = u16::try_from(leaf.len()).expect("a leaf has at most 607 bytes");
                 entries.extend_from_slice(&length.to_be_bytes());
                 entries.extend_from_slice(&leaf);
                 Ok(())
             })?;
-            return Ok(Some(entries));
+            return Ok(is_whole.then_some(entries));
         }
         let count = usize::from(path.width());
-        let hashes = self.tree.tile(level, path.index(), count)?;
-        Ok(Some(hashes.iter().take(count).flat_map(|hash| *hash.as_bytes()).collect()))
+        let hashes = self.tree.hashes(level, path.index(), 0..count)?;
+        Ok(Some(hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()))
     }
 
     /// Returns the proof that the log of a size continues the one of an older size; none if there was no such log, or if nothing so large is
@@ -145,7 +148,7 @@ impl Engine {
         let Some(seq) = self.seq_in_sight(principal, id)? else { return Ok(None) };
         let mut leaf = None;
         self.tree.each_record(seq..seq + 1, |_, record| {
-            leaf = Some(annals_tlog::leaf_hash(&record.leaf_bytes(self.store.log_id())));
+            leaf = Some(annals_tlog::Hash::from_bytes(record.leaf_hash(self.store.log_id())));
             Ok(())
         })?;
         let Some(leaf) = leaf else { return Ok(None) };
@@ -175,8 +178,8 @@ impl Engine {
         Ok(Some(receipt.ok_or(seq)))
     }
 
-    /// The same for an event that the caller has just sent; none where no checkpoint covers it yet. Of one that was in the log already personal
-    /// values are left out: the caller knows its id, and may know nothing else of it.
+    /// The same for an event that the caller has just sent; none where no checkpoint covers it yet, and none of one that was in the log already: the
+    /// caller knows its id, and may know nothing else of it.
     ///
     /// # Errors
     /// [`SearchError`] if the caller may not send events, or the log failed.
@@ -186,7 +189,10 @@ impl Engine {
         sent: &PlacedEvent,
     ) -> Result<Option<TlogProof>, SearchError> {
         principal.may_ingest()?;
-        Ok(self.receipt_of(sent.seq, !sent.is_duplicate)?)
+        if sent.is_duplicate {
+            return Ok(None);
+        }
+        Ok(self.receipt_of(sent.seq, true)?)
     }
 
     fn receipt_of(&self, seq: u64, shows_values: bool) -> Result<Option<TlogProof>, EngineError> {
@@ -203,8 +209,8 @@ impl Engine {
     fn seq_in_sight(&self, principal: &Principal, id: EventId) -> Result<Option<u64>, SearchError> {
         principal.may_read()?;
         let by_id = Filter::Term(Term::new(Key::Id, Test::Uuid(vec![id.uuid()])));
-        let filter = principal.sight().and(by_id);
         let parts = self.log.refresh()?;
+        let filter = self.log.index().kept(principal.sight().and(by_id));
         let page = Page { limit: 1, offset: 0, after: None };
         let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
         Ok(found.places.first().map(|place| place.hit.seq))

@@ -8,13 +8,13 @@ use annals_model::record::Record;
 use annals_model::time::Time;
 use annals_segment::{SegmentWriter, each_event};
 use annals_store::{Objects, SegmentRow, Store};
-use annals_tlog::{Hash, leaf_hash, perfect_root};
+use annals_tlog::{Hash, perfect_root};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::location::Location;
 use crate::seal::{end_seq_of, fingerprint_key, object_name, push_record};
-use crate::verify::check_segment;
+use crate::verify::{Gone, check_segment};
 
 /// One thing to repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn repair(
     let mut report = RepairReport { applied: apply, ..RepairReport::default() };
     for (done, row) in (0..).zip(&rows) {
         progress(done, rows.len() as u64);
-        let Err(error) = check_segment(&objects, row, store.log_id()) else { continue };
+        let Err(error) = check_segment(&objects, row, store.log_id(), &mut Gone::default()) else { continue };
         if !error.is_damage() {
             return Err(error);
         }
@@ -140,7 +140,7 @@ pub(crate) fn rebuild(store: &Store, objects: &Objects, row: &SegmentRow) -> Opt
         if let Ok(record) = record {
             let mut bytes = Vec::new();
             record.encode(&mut bytes);
-            records.push((event.seq, leaf_hash(&record.leaf_bytes(store.log_id())), bytes));
+            records.push((event.seq, Hash::from_bytes(record.leaf_hash(store.log_id())), bytes));
         }
     })
     .ok()?;

@@ -81,6 +81,14 @@ impl Sealed {
         Sealed { objects }
     }
 
+    /// Deletes cached indexes of objects that are not among these: they may hold names that were erased.
+    pub(crate) fn forget_others(&self, parts: &[Arc<SealedPart>]) {
+        let named: Vec<&str> = parts.iter().map(|part| part.row.object.as_str()).collect();
+        if let Err(error) = self.objects.keep_cached(&named) {
+            tracing::warn!(%error, "cached indexes of replaced segments could not be deleted");
+        }
+    }
+
     /// Opens the segments of the manifest, keeping those that are open.
     pub(crate) fn open_all(
         &self,

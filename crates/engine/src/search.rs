@@ -219,8 +219,8 @@ impl Engine {
         principal.may_read()?;
         let by_id = Filter::Term(Term::new(Key::Id, Test::Uuid(vec![id.uuid()])));
         // The same search as any other decides whether it is in sight.
-        let filter = principal.sight().and(by_id);
         let parts = self.log.refresh()?;
+        let filter = self.log.index().kept(principal.sight().and(by_id));
         let page = Page { limit: 1, offset: 0, after: None };
         let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
         let event = self.read_events(&parts, &found.places, each)?.pop();
@@ -301,7 +301,10 @@ impl Engine {
         let query = self.check_query(principal, query).map_err(SearchError::Query)?;
         let notes = query.notes().iter().map(ToString::to_string).collect();
         let (filter, shows_reads) = without_reads(query.into_filter());
-        Ok(Readable { filter: principal.sight().and(filter), notes, shows_reads })
+        // Also where another process dropped events a moment ago.
+        self.log.refresh()?;
+        let filter = self.log.index().kept(principal.sight().and(filter));
+        Ok(Readable { filter, notes, shows_reads })
     }
 
     fn measure_search(&self, started: Instant) {

@@ -37,11 +37,20 @@ pub struct SigningPolicy {
     pub origin: Option<String>,
     /// How often a checkpoint is signed while events come.
     pub interval: Duration,
+    /// Make the key of a log that has none. A command beside a server does not: the key belongs where the server is.
+    pub makes_key: bool,
+}
+
+impl SigningPolicy {
+    /// Signs with the key that is there, and makes none.
+    pub fn with_key_at_hand() -> SigningPolicy {
+        SigningPolicy { makes_key: false, ..SigningPolicy::default() }
+    }
 }
 
 impl Default for SigningPolicy {
     fn default() -> SigningPolicy {
-        SigningPolicy { origin: None, interval: Duration::from_secs(10) }
+        SigningPolicy { origin: None, interval: Duration::from_secs(10), makes_key: true }
     }
 }
 
@@ -127,9 +136,19 @@ pub enum Refusal {
         /// Origin in the database.
         found: String,
     },
+    /// Checkpoints were signed, but the last one is not beside the key.
+    #[error(
+        "the last signed checkpoint is not in `{dir}`, so that nobody knows whether the log was put back: put the whole directory \
+         of the key back, or run `annals epoch begin --force`"
+    )]
+    LastMissing {
+        /// The directory.
+        dir: String,
+    },
     /// The key is not where it should be.
     #[error(
-        "the key of this log is not in `{dir}`: put its directory back (--key-dir), or run `annals epoch begin`"
+        "the key of this log is not in `{dir}`: name its directory (--key-dir, ANNALS_KEY_DIR) or put it back; if it is lost, \
+         run `annals epoch begin --force`"
     )]
     KeyMissing {
         /// The directory.
@@ -137,7 +156,8 @@ pub enum Refusal {
     },
     /// There is another key.
     #[error(
-        "the key in `{dir}` is not that of this log, which is `{verifier}`: put the right one there, or run `annals epoch begin`"
+        "the key in `{dir}` is not that of this log, which is `{verifier}`: name the right directory (--key-dir, ANNALS_KEY_DIR); \
+         if that key is lost, run `annals epoch begin --force`"
     )]
     OtherKey {
         /// The directory.
@@ -150,6 +170,13 @@ pub enum Refusal {
 /// Says whether the log must not be appended to; shared with those who append.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Guard(Arc<RwLock<Option<Refusal>>>);
+
+impl Refusal {
+    /// The log itself is another than it was. Else only its key is not at hand, which is no reason for a new epoch by itself.
+    pub(crate) fn is_of_log(&self) -> bool {
+        matches!(self, Refusal::Shorter { .. } | Refusal::OtherHistory { .. } | Refusal::OtherEpoch { .. })
+    }
+}
 
 impl Guard {
     pub(crate) fn refusal(&self) -> Option<Refusal> {
@@ -204,10 +231,11 @@ pub(crate) fn open(
         (None, None) => {
             // A log from before its first checkpoint, beside a key that signed later ones.
             if let Some(last) = place.last()? {
-                refuse_other_past(check_past(&place, last.checkpoint.origin(), &store.head()?, tree), guard)?;
+                refuse_other_past(check_past(&place, last.checkpoint.origin(), store, tree), guard)?;
             }
             return Ok(Found::Nobody);
         }
+        (None, Some(policy)) if !policy.makes_key => return Ok(Found::Nobody),
         (None, Some(policy)) => first_epoch(store, &place, policy, clock)?,
     };
     let key = place.key()?;
@@ -215,11 +243,20 @@ pub(crate) fn open(
         guard.refuse(refusal);
         return Ok(Found::Nobody);
     }
-    if refuse_other_past(check_past(&place, &epoch.origin, &store.head()?, tree), guard)? {
+    let is_signed = store.last_checkpoint()?.is_some_and(|last| last.epoch == epoch.number);
+    if key.is_some() && is_signed && place.last()?.is_none() {
+        guard.refuse(Refusal::LastMissing { dir: place.dir().display().to_string() });
+        return Ok(Found::Nobody);
+    }
+    if refuse_other_past(check_past(&place, &epoch.origin, store, tree), guard)? {
         return Ok(Found::Nobody);
     }
     let (Some(key), Some(_)) = (key, policy) else { return Ok(Found::Nobody) };
     let last = store.last_checkpoint()?;
+    if let Some(last) = &last {
+        metrics.checkpoint_events.set(i64::try_from(last.size).unwrap_or(i64::MAX));
+        metrics.checkpoint_time.set(last.signed.as_micros() / 1_000_000);
+    }
     let signed = watch::Sender::new(last.map_or(0, |last| last.size));
     Ok(Found::Signer(Box::new(Signer {
         store: Arc::clone(store),
@@ -268,8 +305,10 @@ fn refuse_other_past(checked: Result<(), SigningError>, guard: &Guard) -> Result
 }
 
 /// Says whether the log continues the last checkpoint that was signed.
-fn check_past(place: &KeyPlace, origin: &str, head: &Head, tree: &TreeReader) -> Result<(), SigningError> {
+fn check_past(place: &KeyPlace, origin: &str, store: &Store, tree: &TreeReader) -> Result<(), SigningError> {
+    // In this order: what is signed meanwhile is of a log that is read here only afterwards.
     let Some(last) = place.last()? else { return Ok(()) };
+    let head = store.head()?;
     let signed = last.checkpoint.size();
     if last.checkpoint.origin() != origin {
         let (signed, found) = (last.checkpoint.origin().to_owned(), origin.to_owned());
@@ -304,16 +343,21 @@ fn first_epoch(
     if let Some(epoch) = store.epochs()?.pop() {
         return Ok(epoch);
     }
-    let key = match place.key()? {
-        Some(key) => key,
+    let (key, is_made) = match place.key()? {
+        Some(key) => (key, false),
         None => {
             let made = format!("annals/{}", store.log_id());
             let key = new_key(policy.origin.as_deref().unwrap_or(&made))?;
             place.put_key(&key)?;
-            key
+            (key, true)
         }
     };
-    add_epoch(store, 1, &key, 0, clock.now(), "")
+    let epoch = add_epoch(store, 1, &key, 0, clock.now(), "")?;
+    if is_made && epoch.verifier != key.verifier_key().to_string() {
+        // Another server was faster: its key is the log's, and ours signed nothing.
+        place.remove_key()?;
+    }
+    Ok(epoch)
 }
 
 fn add_epoch(
@@ -358,7 +402,8 @@ pub(crate) fn begin_epoch(
         Some(origin) => split_origin(origin),
         None => (format!("annals/{}", store.log_id()), 0),
     };
-    let number = old.map_or(0, |old| old.number).max(signed) + 1;
+    // Also the number of an epoch that was cut off before the database knew of it.
+    let number = old.map_or(0, |old| old.number).max(signed).max(place.last_laid_aside()?) + 1;
     let key = new_key(&format!("{base}/e{number}"))?;
     place.lay_aside(number - 1)?;
     place.put_key(&key)?;
@@ -379,13 +424,26 @@ impl Signer {
     /// Signs a checkpoint of what is durable, if there is something new.
     pub(crate) fn sign(&self) -> Result<(), SigningError> {
         let _lock = self.place.lock()?;
-        let head = self.store.head()?;
-        if let Err(error) = check_past(&self.place, &self.epoch.origin, &head, &self.tree) {
+        if let Some(refusal) = self.guard.refusal() {
+            return Err(refusal.into());
+        }
+        if let Some(epoch) = self.store.epochs()?.pop().filter(|epoch| epoch.verifier != self.epoch.verifier)
+        {
+            // Another one began a new epoch: this key has no say any more.
+            let refusal =
+                Refusal::OtherKey { dir: self.place.dir().display().to_string(), verifier: epoch.verifier };
+            self.guard.refuse(refusal.clone());
+            return Err(refusal.into());
+        }
+        // Without what was kept of tiles, in case somebody put another database under this process.
+        let tree = self.tree.anew();
+        if let Err(error) = check_past(&self.place, &self.epoch.origin, &self.store, &tree) {
             if let SigningError::Refused(refusal) = &error {
                 self.guard.refuse(refusal.clone());
             }
             return Err(error);
         }
+        let head = self.store.head()?;
         let last = self.store.last_checkpoint()?;
         let number = last.as_ref().map_or(0, |last| last.number) + 1;
         let published = last.filter(|last| last.epoch == self.epoch.number).map_or(0, |last| last.size);

@@ -7,9 +7,6 @@ use crate::Engine;
 use crate::principal::Principal;
 use crate::search::SearchError;
 
-/// Sources that are listed.
-pub const SOURCES_MAX: usize = 1_000;
-
 /// A source as it is now.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -20,7 +17,7 @@ pub struct Source {
 }
 
 impl Engine {
-    /// Lists the sources by name, [`SOURCES_MAX`] at most. Only for those who see the whole site: a source may send events of
+    /// Lists the sources by name; 10,000 are kept at most. Only for those who see the whole site: a source may send events of
     /// several organizations.
     ///
     /// # Errors
@@ -28,7 +25,7 @@ impl Engine {
     pub fn sources(&self, principal: &Principal) -> Result<Vec<Source>, SearchError> {
         principal.may_see_all("see the sources of events")?;
         let now = self.now();
-        let states = self.store.sources(SOURCES_MAX).map_err(crate::EngineError::from)?;
+        let states = self.store.sources(usize::MAX).map_err(crate::EngineError::from)?;
         Ok(states.into_iter().map(|state| Source { silent_us: silence(&state, now), state }).collect())
     }
 }

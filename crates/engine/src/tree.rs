@@ -1,7 +1,7 @@
 //! The tree of the log as it is stored: hashes of any perfect subtree, and the proofs made of them.
 //!
 //! Full tiles stand in the database, but for level-0 tiles of sealed events: their hashes are made again from the events. What
-//! is incomplete follows from the level below. Hashes are never taken from a cache of another log, and a proof reads only what
+//! is incomplete follows from the level below. A proof reads only what
 //! is complete at its size, so it stays right however much is appended meanwhile.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use annals_model::record::Record;
 use annals_segment::EventPage;
 use annals_store::{Store, StoreError};
-use annals_tlog::{HASH_BYTES, Hash, Node, TILE_HASHES, leaf_hash, perfect_root, root_at};
+use annals_tlog::{HASH_BYTES, Hash, Node, TILE_HASHES, perfect_root, root_at};
 
 use crate::error::EngineError;
 use crate::index::Index;
@@ -19,6 +19,8 @@ use crate::sealed::SealedPart;
 
 /// Level-0 tiles of sealed events that are kept once they were made: 4 MiB.
 const KEPT_TILES_MAX: usize = 512;
+/// Roots of full tiles that are kept: some 10 MiB, for the open tiles of a log of any size.
+const KEPT_ROOTS_MAX: u64 = 100_000;
 /// How often the place of an event is looked for again, when it was sealed or merged meanwhile.
 const LOOKS_MAX: usize = 4;
 
@@ -29,18 +31,25 @@ pub(crate) struct TreeReader {
     index: Arc<Index>,
     /// Leaf hashes by number of their tile.
     kept: Arc<Mutex<HashMap<u64, Arc<Vec<Hash>>>>>,
+    /// Roots of full tiles, by level and number.
+    roots: moka::sync::Cache<(u8, u64), Hash>,
 }
 
 impl TreeReader {
     pub(crate) fn new(store: Arc<Store>, index: Arc<Index>) -> TreeReader {
-        TreeReader { store, index, kept: Arc::default() }
+        let roots = moka::sync::Cache::new(KEPT_ROOTS_MAX);
+        TreeReader { store, index, kept: Arc::default(), roots }
+    }
+
+    /// The same reader, which remembers nothing.
+    pub(crate) fn anew(&self) -> TreeReader {
+        TreeReader::new(Arc::clone(&self.store), Arc::clone(&self.index))
     }
 
     /// The root of a perfect subtree that is complete.
     pub(crate) fn node(&self, node: Node) -> Result<Hash, EngineError> {
         let (level, index, hashes) = node.in_tile();
-        let tile = self.tile(level, index, hashes.end)?;
-        tile.get(hashes).map(perfect_root).ok_or_else(|| missing(level, index))
+        self.hashes(level, index, hashes).map(|hashes| perfect_root(&hashes))
     }
 
     /// The root of the tree when it had so many events.
@@ -48,29 +57,48 @@ impl TreeReader {
         root_at(size, |node| self.node(node))
     }
 
-    /// The first `count` hashes of a tile, or more.
-    pub(crate) fn tile(&self, level: u8, index: u64, count: usize) -> Result<Vec<Hash>, EngineError> {
-        if let Some(bytes) = self.store.tile_if_kept(level, index)? {
-            let (hashes, _) = bytes.as_chunks::<HASH_BYTES>();
-            return Ok(hashes.iter().map(|hash| Hash::from_bytes(*hash)).collect());
-        }
+    /// Some hashes of a tile, all of them complete.
+    pub(crate) fn hashes(
+        &self,
+        level: u8,
+        index: u64,
+        range: Range<usize>,
+    ) -> Result<Vec<Hash>, EngineError> {
+        let stored = self.store.tile_if_kept(level, index)?;
         let first = index * TILE_HASHES as u64;
-        if let Some(below) = level.checked_sub(1) {
-            let hashes = first..first + count as u64;
-            return hashes.map(|index| Ok(perfect_root(&self.tile(below, index, TILE_HASHES)?))).collect();
-        }
-        if let Some(tile) = self.kept().get(&index) {
-            return Ok(tile.to_vec());
-        }
-        let leaves = self.leaves(first..first + count as u64)?;
-        if count == TILE_HASHES {
-            let mut kept = self.kept();
-            if kept.len() >= KEPT_TILES_MAX {
-                kept.clear();
+        match (stored, level.checked_sub(1)) {
+            (Some(bytes), _) => {
+                let hashes =
+                    bytes.as_chunks::<HASH_BYTES>().0.get(range).ok_or_else(|| missing(level, index))?;
+                Ok(hashes.iter().map(|hash| Hash::from_bytes(*hash)).collect())
             }
-            kept.insert(index, Arc::new(leaves.clone()));
+            // Of an open tile only what is asked for, each hash the root of a full tile below.
+            (None, Some(below)) => range.map(|at| self.tile_root(below, first + at as u64)).collect(),
+            (None, None) => {
+                if let Some(tile) = self.kept().get(&index) {
+                    return tile.get(range).map(<[Hash]>::to_vec).ok_or_else(|| missing(level, index));
+                }
+                let leaves = self.leaves(first..first + range.end as u64)?;
+                if leaves.len() == TILE_HASHES {
+                    let mut kept = self.kept();
+                    if kept.len() >= KEPT_TILES_MAX {
+                        kept.clear();
+                    }
+                    kept.insert(index, Arc::new(leaves.clone()));
+                }
+                leaves.get(range).map(<[Hash]>::to_vec).ok_or_else(|| missing(level, index))
+            }
         }
-        Ok(leaves)
+    }
+
+    /// The root of a full tile, which never changes.
+    fn tile_root(&self, level: u8, index: u64) -> Result<Hash, EngineError> {
+        if let Some(root) = self.roots.get(&(level, index)) {
+            return Ok(root);
+        }
+        let root = perfect_root(&self.hashes(level, index, 0..TILE_HASHES)?);
+        self.roots.insert((level, index), root);
+        Ok(root)
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Vec<Hash>>>> {
@@ -82,7 +110,7 @@ impl TreeReader {
         let log_id = self.store.log_id();
         let mut leaves = Vec::with_capacity(TILE_HASHES);
         self.each_record(seqs, |_, record| {
-            leaves.push(leaf_hash(&record.leaf_bytes(log_id)));
+            leaves.push(Hash::from_bytes(record.leaf_hash(log_id)));
             Ok(())
         })?;
         Ok(leaves)

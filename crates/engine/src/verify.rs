@@ -1,15 +1,14 @@
 //! Checking a whole log offline: checksums, structure, and the tree recomputed from every event. Writes nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use annals_model::audit_log::StoredEvent;
 use annals_model::id::{EventId, LogId};
-use annals_model::record::Record;
+use annals_model::record::{LeafKind, Opening, Record};
 use annals_model::time::Time;
 use annals_segment::{check_events, id_time_ms};
 use annals_store::{Objects, SegmentRow, Store, StoreError};
-use annals_tlog::{
-    Checkpoint, Frontier, Hash, SignedNote, TileBuilder, VerifierKey, leaf_hash, perfect_root,
-};
+use annals_tlog::{Checkpoint, Frontier, Hash, SignedNote, TileBuilder, VerifierKey, perfect_root};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
@@ -41,11 +40,20 @@ pub struct VerifyReport {
     pub checkpoints: usize,
     /// Root of the tree, if every event is there and leads to it.
     pub root: Option<Hash>,
+    /// Keys of the epochs, as the database names them.
+    pub verifiers: Vec<String>,
+    /// Openings that were erased, and dropped events, each named by a record of it.
+    pub gone: u64,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
+    /// What is gone although no record says so.
+    pub withheld: Vec<Finding>,
 }
 
 const REPAIR: &str = "`annals repair` says what it can be rebuilt from";
+
+/// Values that are gone without a record and are listed.
+const WITHHELD_MAX: usize = 100;
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +89,7 @@ pub(crate) fn verify_parts(
     let mut findings = Vec::new();
     // Those that are signed later are of no concern.
     let mut signed = Signed::read(store, place)?;
+    let mut gone = Gone::default();
     let mut tiles = Tiles { store, builder: TileBuilder::default(), size: 0 };
     loop {
         let (state, rows) = store.segments()?;
@@ -93,7 +102,7 @@ pub(crate) fn verify_parts(
             }
             // Where the log was sealed or merged meanwhile, only what is new is read.
             if checked.insert(row.object.clone()) {
-                match check_segment(objects, row, store.log_id()) {
+                match check_segment(objects, row, store.log_id(), &mut gone) {
                     Ok(leaves) => {
                         signed.compare_inside(&frontier, &leaves);
                         tiles.compare(row.first_seq, &leaves, &mut findings)?;
@@ -119,10 +128,15 @@ pub(crate) fn verify_parts(
             sealed: state.sealed,
             segments: rows.len(),
             checkpoints: signed.count,
+            verifiers: signed.verifiers.clone(),
             ..VerifyReport::default()
         };
         if sealed == state.sealed {
-            match store.check(frontier, |tree| signed.compare(tree)) {
+            let checked = store.check(frontier, |tree, record| {
+                signed.compare(tree);
+                gone.take(tree.size() - 1, record);
+            });
+            match checked {
                 Ok(head) => {
                     report.events = head.size;
                     signed.beyond(head.size);
@@ -142,6 +156,7 @@ pub(crate) fn verify_parts(
         progress(state.head.size, state.head.size);
         findings.append(&mut signed.findings);
         report.findings = findings;
+        (report.gone, report.withheld) = gone.compare();
         return Ok(report);
     }
 }
@@ -163,6 +178,71 @@ fn lie(store: &Store, objects: &Objects, row: &SegmentRow) -> Result<Option<Stri
     let differing =
         differing.map_err(|source| EngineError::Segment { object: row.object.clone(), source })?;
     Ok(differing.map(|section| format!("its index lies about its events: section `{section}`")))
+}
+
+/// What is gone from events, and what the log's own records say of it.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// Erased openings: seq and path.
+    openings: BTreeSet<(u64, String)>,
+    /// Those that records of erasures name.
+    named: HashSet<(u64, String)>,
+    /// Dropped events, and how many the records of retention name.
+    dropped: u64,
+    dropped_named: u64,
+}
+
+impl Gone {
+    pub(crate) fn take(&mut self, seq: u64, record: &Record<'_>) {
+        self.dropped += u64::from(record.dropped.is_some());
+        for opening in &record.openings {
+            if let Opening::Erased { path, .. } = opening {
+                self.openings.insert((seq, (*path).to_owned()));
+            }
+        }
+        if !matches!(record.kind, LeafKind::Erasure | LeafKind::Retention) || record.dropped.is_some() {
+            return;
+        }
+        let Ok(event) = StoredEvent::read(record) else { return };
+        let details: serde_json::Value = serde_json::from_str(event.additional_fields).unwrap_or_default();
+        for entry in details["erased"].as_array().into_iter().flatten() {
+            let (Some(seq), Some(paths)) = (entry[0].as_u64(), entry[1].as_array()) else { continue };
+            self.named.extend(paths.iter().filter_map(|path| Some((seq, path.as_str()?.to_owned()))));
+        }
+        let count = event
+            .changes
+            .iter()
+            .find(|change| change.field == "event_count" && record.kind == LeafKind::Retention);
+        let count = count.and_then(|count| count.new.as_deref()?.parse::<u64>().ok());
+        self.dropped_named += count.unwrap_or(0);
+    }
+
+    /// How much is gone, and what of it no record names.
+    fn compare(&self) -> (u64, Vec<Finding>) {
+        let mut withheld = Vec::new();
+        let unnamed: Vec<_> = self.openings.iter().filter(|opening| !self.named.contains(*opening)).collect();
+        for (seq, path) in unnamed.iter().take(WITHHELD_MAX) {
+            withheld.push(unforgiven(
+                &format!("seq {seq}"),
+                format!("`{path}` is gone, and no record of an erasure says so"),
+            ));
+        }
+        if unnamed.len() > WITHHELD_MAX {
+            withheld.push(unforgiven(
+                "events",
+                format!("{} more values are gone without a record", unnamed.len() - WITHHELD_MAX),
+            ));
+        }
+        // A run that was cut off is recorded once more by the next one, so there may be more in the records.
+        if self.dropped > self.dropped_named {
+            let what = format!(
+                "{} events are dropped, and records of retention speak of {}",
+                self.dropped, self.dropped_named
+            );
+            withheld.push(unforgiven("events", what));
+        }
+        (self.openings.len() as u64 + self.dropped, withheld)
+    }
 }
 
 /// The stored tiles, compared with what the sealed events lead to.
@@ -212,6 +292,7 @@ struct Signed {
     /// Name and root of those that are to be compared, by size.
     roots: BTreeMap<u64, Vec<(String, Hash)>>,
     count: usize,
+    verifiers: Vec<String>,
     findings: Vec<Finding>,
 }
 
@@ -219,7 +300,8 @@ impl Signed {
     /// Reads the checkpoints of the database and the one beside the key, and checks their signatures.
     fn read(store: &Store, place: &KeyPlace) -> Result<Signed, EngineError> {
         let epochs = store.epochs()?;
-        let mut signed = Signed { roots: BTreeMap::new(), count: 0, findings: Vec::new() };
+        let verifiers = epochs.iter().map(|epoch| epoch.verifier.clone()).collect();
+        let mut signed = Signed { roots: BTreeMap::new(), count: 0, verifiers, findings: Vec::new() };
         for checkpoint in store.checkpoints()? {
             let name = format!("checkpoint #{}", checkpoint.number);
             let epoch = epochs.iter().find(|epoch| epoch.number == checkpoint.epoch);
@@ -233,9 +315,10 @@ impl Signed {
                 Err(what) => signed.findings.push(unforgiven(&name, what)),
             }
         }
-        if let (Some(last), Some(epoch)) = (place.last()?, epochs.last()) {
+        if let Some(last) = place.last()? {
             let name = "the last checkpoint beside the key".to_owned();
-            match checked(&last.note, &epoch.verifier) {
+            let epoch = epochs.last().ok_or_else(|| "the database knows of no key".to_owned());
+            match epoch.and_then(|epoch| checked(&last.note, &epoch.verifier)) {
                 Ok(read) => signed.add(name, &read),
                 Err(what) => signed.findings.push(unforgiven(&name, what)),
             }
@@ -337,6 +420,7 @@ pub(crate) fn check_segment(
     objects: &Objects,
     row: &SegmentRow,
     log_id: LogId,
+    gone: &mut Gone,
 ) -> Result<Vec<Hash>, EngineError> {
     let damaged = |what: String| EngineError::Segment {
         object: row.object.clone(),
@@ -358,7 +442,10 @@ pub(crate) fn check_segment(
         seen.take(event.time_us, event.id);
         let at = usize::try_from(event.seq.wrapping_sub(row.first_seq)).unwrap_or(usize::MAX);
         match (record, leaves.get_mut(at)) {
-            (Ok(record), Some(leaf @ None)) => *leaf = Some(leaf_hash(&record.leaf_bytes(log_id))),
+            (Ok(record), Some(leaf @ None)) => {
+                gone.take(event.seq, &record);
+                *leaf = Some(Hash::from_bytes(record.leaf_hash(log_id)));
+            }
             (Err(error), _) => wrong = wrong.take().or(Some(format!("seq {}: {error}", event.seq))),
             _ => {
                 wrong =

@@ -111,6 +111,7 @@ impl Prepared {
             nonce: salts.nonce,
             body: &self.body,
             openings: openings.collect(),
+            dropped: None,
         }
     }
 
@@ -120,6 +121,10 @@ impl Prepared {
     /// Under another version of the registry the diff may have come out otherwise: then only what no policy touches is
     /// compared, so that a producer's retry is not refused for ever because a field became secret meanwhile.
     pub fn is_same_as(&self, stored: &Record<'_>) -> bool {
+        if stored.dropped.is_some() {
+            // Nothing is left to compare.
+            return true;
+        }
         if self.registry_version != stored.registry_version {
             return (!self.has_own_time || self.time == stored.time)
                 && Body::untouched_by_policy(&self.body) == Body::untouched_by_policy(stored.body);

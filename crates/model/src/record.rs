@@ -163,6 +163,8 @@ pub struct Record<'a> {
     pub body: &'a str,
     /// The personal groups, in the order of the body's `$f` indexes.
     pub openings: Vec<Opening<'a>>,
+    /// The event's time was over: only the hash of its leaf is left, and body and openings are empty.
+    pub dropped: Option<[u8; 32]>,
 }
 
 /// Why bytes are not a record.
@@ -192,6 +194,8 @@ pub enum RecordError {
     MalformedOpening,
 }
 
+/// Added to the kind of a dropped event.
+const DROPPED: u8 = 0x80;
 const OPENING_PRESENT: u8 = 0;
 const OPENING_ERASED: u8 = 1;
 
@@ -200,11 +204,16 @@ impl<'a> Record<'a> {
     /// `id[16] kind u8 time i64 received i64 registry_version u32 nonce[16] u32 length of body, body, u8 count of openings`,
     /// then per opening `state u8, u8 length of path, path` and either `salt[16] u32 length of value, value` (state 0) or
     /// `commitment[32]` (state 1).
+    ///
+    /// Of a dropped event: `id[16] kind u8 with the highest bit set, time i64 received i64 leaf hash[32]`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.id.as_bytes());
-        out.push(self.kind as u8);
+        out.push(self.kind_byte());
         out.extend_from_slice(&self.time.as_micros().to_be_bytes());
         out.extend_from_slice(&self.received.as_micros().to_be_bytes());
+        if let Some(leaf_hash) = &self.dropped {
+            return out.extend_from_slice(leaf_hash);
+        }
         out.extend_from_slice(&self.registry_version.to_be_bytes());
         out.extend_from_slice(&self.nonce);
         push_long(out, self.body.as_bytes());
@@ -213,9 +222,14 @@ impl<'a> Record<'a> {
 
     /// Appends what a segment keeps beside id, time and body:
     /// `kind u8 received i64 registry_version u32 nonce[16]`, then the openings as in [`Record::encode`].
+    ///
+    /// Of a dropped event: `kind u8 with the highest bit set, received i64 leaf hash[32]`.
     pub fn encode_envelope(&self, out: &mut Vec<u8>) {
-        out.push(self.kind as u8);
+        out.push(self.kind_byte());
         out.extend_from_slice(&self.received.as_micros().to_be_bytes());
+        if let Some(leaf_hash) = &self.dropped {
+            return out.extend_from_slice(leaf_hash);
+        }
         out.extend_from_slice(&self.registry_version.to_be_bytes());
         out.extend_from_slice(&self.nonce);
         self.encode_openings(out);
@@ -249,14 +263,19 @@ impl<'a> Record<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<(Record<'a>, &'a [u8]), RecordError> {
         let mut reader = Reader { rest: bytes };
         let id = EventId::from_bytes(reader.array()?);
-        let kind = LeafKind::from_byte(reader.byte()?)?;
+        let (kind, is_dropped) = reader.kind()?;
         let time = reader.time()?;
         let received = reader.time()?;
+        if is_dropped {
+            let record = Record::left(id, kind, time, received, reader.array()?);
+            return Ok((record, reader.rest));
+        }
         let registry_version = u32::from_be_bytes(reader.array()?);
         let nonce = reader.array()?;
         let body = reader.long_text()?;
         let openings = reader.openings()?;
-        let record = Record { id, kind, time, received, registry_version, nonce, body, openings };
+        let record =
+            Record { id, kind, time, received, registry_version, nonce, body, openings, dropped: None };
         Ok((record, reader.rest))
     }
 
@@ -271,15 +290,58 @@ impl<'a> Record<'a> {
         envelope: &'a [u8],
     ) -> Result<Record<'a>, RecordError> {
         let mut reader = Reader { rest: envelope };
-        let kind = LeafKind::from_byte(reader.byte()?)?;
+        let (kind, is_dropped) = reader.kind()?;
         let received = reader.time()?;
+        if is_dropped {
+            let record = Record::left(id, kind, time, received, reader.array()?);
+            return if reader.rest.is_empty() { Ok(record) } else { Err(RecordError::MalformedOpening) };
+        }
         let registry_version = u32::from_be_bytes(reader.array()?);
         let nonce = reader.array()?;
         let openings = reader.openings()?;
         if !reader.rest.is_empty() {
             return Err(RecordError::MalformedOpening);
         }
-        Ok(Record { id, kind, time, received, registry_version, nonce, body, openings })
+        Ok(Record { id, kind, time, received, registry_version, nonce, body, openings, dropped: None })
+    }
+
+    /// What is left of a record whose time is over: its leaf hash, and with it its place in the tree.
+    #[must_use]
+    pub fn without_content(&self, log: LogId) -> Record<'static> {
+        Record::left(self.id, self.kind, self.time, self.received, self.leaf_hash(log))
+    }
+
+    fn left(id: EventId, kind: LeafKind, time: Time, received: Time, leaf_hash: [u8; 32]) -> Record<'static> {
+        let (nonce, _) = leaf_hash.split_first_chunk().expect("32 bytes");
+        Record {
+            id,
+            kind,
+            time,
+            received,
+            registry_version: 0,
+            // Something that producers cannot know stands for it where a key is made of it.
+            nonce: *nonce,
+            body: "",
+            openings: Vec::new(),
+            dropped: Some(leaf_hash),
+        }
+    }
+
+    fn kind_byte(&self) -> u8 {
+        self.kind as u8 | if self.dropped.is_some() { DROPPED } else { 0 }
+    }
+
+    /// Returns `SHA-256(0x00 || leaf)`, also of a dropped event.
+    ///
+    /// # Source
+    /// RFC 6962, section 2.1.
+    pub fn leaf_hash(&self, log: LogId) -> [u8; 32] {
+        self.dropped.unwrap_or_else(|| {
+            let mut hash = Sha256::new();
+            hash.update([0]);
+            hash.update(self.leaf_bytes(log));
+            hash.finalize().into()
+        })
     }
 
     /// Bytes of its texts.
@@ -355,6 +417,11 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
+    fn kind(&mut self) -> Result<(LeafKind, bool), RecordError> {
+        let byte = self.byte()?;
+        Ok((LeafKind::from_byte(byte & !DROPPED)?, byte & DROPPED != 0))
+    }
+
     fn time(&mut self) -> Result<Time, RecordError> {
         Time::from_micros(i64::from_be_bytes(self.array()?)).map_err(|_| RecordError::TimeOutOfRange)
     }
@@ -407,6 +474,7 @@ mod tests {
                 },
                 Opening::Erased { path: "/origin", commitment: [4; 32] },
             ],
+            dropped: None,
         }
     }
 

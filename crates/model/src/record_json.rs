@@ -159,6 +159,7 @@ impl<'a> RecordJson<'a> {
             nonce: unhex(&self.nonce).ok_or(wrong("nonce", "32 lower-case hexadecimal digits"))?,
             body: &self.body,
             openings,
+            dropped: None,
         })
     }
 }
@@ -196,6 +197,7 @@ mod tests {
                 Opening::Present { path: "/who", salt: [3; 16], value: "{\"user\":\"\\\"\"}" },
                 Opening::Erased { path: "/origin", commitment: [4; 32] },
             ],
+            dropped: None,
         }
     }
 

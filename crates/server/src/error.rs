@@ -300,7 +300,13 @@ impl ApiError {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The log is stopping.", detail)
             }
             IngestError::Refused(_) => {
-                outline(StatusCode::SERVICE_UNAVAILABLE, "refused", "The log takes no events.", detail)
+                let detail = "it was put back, cut or forked, or its key is missing; its operator decides how it goes on";
+                outline(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "refused",
+                    "The log takes no events.",
+                    detail.to_owned(),
+                )
             }
             IngestError::Unlicensed(_) => {
                 outline(StatusCode::FORBIDDEN, "unlicensed", "A license is needed.", detail)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use annals_model::id::LogId;
 use annals_model::time::Time;
-use annals_tlog::{Frontier, Hash, TILE_HASHES, Tile, TileBuilder, leaf_hash, perfect_root};
+use annals_tlog::{Frontier, Hash, TILE_HASHES, Tile, TileBuilder, perfect_root};
 
 use crate::batch::{RowBuilder, TailRow};
 use crate::connection::{Connection, Insert, Kind, Mode, Transaction};
@@ -309,7 +309,7 @@ fn open_leaves(
         for record in row.records() {
             match record {
                 Ok((seq, record)) if seq >= first && leaves.len() < count => {
-                    leaves.push(leaf_hash(&record.leaf_bytes(log_id)));
+                    leaves.push(Hash::from_bytes(record.leaf_hash(log_id)));
                 }
                 Ok(_) => {}
                 Err(source) => {

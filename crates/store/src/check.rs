@@ -1,7 +1,8 @@
 //! Checking the tail against the tree.
 
 use annals_model::id::LogId;
-use annals_tlog::{Frontier, Tile, TileBuilder, leaf_hash};
+use annals_model::record::Record;
+use annals_tlog::{Frontier, Hash, Tile, TileBuilder};
 
 use crate::append::read_open_tiles;
 use crate::batch::TailRow;
@@ -14,12 +15,16 @@ impl Store {
     /// Recomputes the tree from the records of the tail and compares it with the head and the tiles; writes nothing.
     ///
     /// `sealed` is the frontier of the sealed events, which the caller made from the segments; [`Frontier::new`] while
-    /// nothing is sealed. `each` hears the tree after each event of the tail; twice, if the connection was lost.
+    /// nothing is sealed. `each` hears each event of the tail with the tree behind it; twice, if the connection was lost.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the first difference; [`StoreError::DamagedTail`] a row that cannot be read;
     /// [`StoreError::SealedMeanwhile`] that more was sealed since `sealed` was made.
-    pub fn check(&self, sealed: Frontier, mut each: impl FnMut(&Frontier)) -> Result<Head, StoreError> {
+    pub fn check(
+        &self,
+        sealed: Frontier,
+        mut each: impl FnMut(&Frontier, &Record<'_>),
+    ) -> Result<Head, StoreError> {
         self.read(|connection| {
             // One snapshot, so that the log goes on meanwhile.
             let mut snapshot = connection.begin(Mode::Snapshot)?;
@@ -34,7 +39,7 @@ fn check(
     connection: &mut Connection,
     log_id: LogId,
     sealed: Frontier,
-    each: &mut dyn FnMut(&Frontier),
+    each: &mut dyn FnMut(&Frontier, &Record<'_>),
 ) -> Result<Head, StoreError> {
     let state = read_state(connection, "")?;
     let from_seq = sealed.size();
@@ -93,7 +98,7 @@ impl Recomputed {
         row: &TailRow,
         from_seq: u64,
         log_id: LogId,
-        each: &mut dyn FnMut(&Frontier),
+        each: &mut dyn FnMut(&Frontier, &Record<'_>),
     ) -> Result<(), StoreError> {
         for record in row.records() {
             let first_seq = row.first_seq();
@@ -105,10 +110,10 @@ impl Recomputed {
                 let what = format!("seq {seq} stands where {} is expected", self.frontier.size());
                 return Err(StoreError::Damaged { what });
             }
-            let leaf = leaf_hash(&record.leaf_bytes(log_id));
+            let leaf = Hash::from_bytes(record.leaf_hash(log_id));
             self.frontier.push(leaf);
             self.tiles.push(leaf, |tile| self.full_tiles.push(tile));
-            each(&self.frontier);
+            each(&self.frontier, &record);
         }
         Ok(())
     }

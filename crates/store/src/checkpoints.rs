@@ -122,7 +122,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the table cannot be read.
     pub fn checkpoint_covering(&self, seq: u64) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM checkpoint WHERE size > $1 ORDER BY number LIMIT 1");
+        let sql = format!("SELECT {COLUMNS} FROM checkpoint WHERE size > $1 ORDER BY size, number LIMIT 1");
         self.read(|connection| connection.query_optional(&sql, &[Value::Int(signed(seq)?)], checkpoint))
     }
 

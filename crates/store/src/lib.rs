@@ -77,6 +77,6 @@ pub use registry_documents::{DocumentAuthority, RegistryDocument};
 pub use saved_searches::{SavedSearch, SavedSearchId};
 pub use seal::SealLease;
 pub use sessions::{Session, SessionId};
-pub use sources::{GAPS_MAX, SourceState};
+pub use sources::{GAPS_MAX, SOURCES_MAX, SourceState};
 pub use store::Store;
 pub use tokens::{Token, TokenId, TokenKind};

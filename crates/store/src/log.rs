@@ -163,11 +163,17 @@ impl Store {
 
 /// Reads the head's row; `lock` is empty, or what locks it.
 pub(crate) fn read_state(connection: &mut Connection, lock: &str) -> Result<LogState, StoreError> {
-    let sql = format!("SELECT size, root, sealed, manifest, rewritten FROM head WHERE id = 1{lock}");
+    let sql = format!("SELECT size, root, sealed, manifest, rewritten, dropped FROM head WHERE id = 1{lock}");
     connection.query_one(&sql, &[], "the head", |row| {
         let head = Head { size: row.unsigned(0, "head.size")?, root: row.hash(1, "the root")? };
         let (sealed, manifest) = (row.unsigned(2, "head.sealed")?, row.unsigned(3, "head.manifest")?);
-        Ok(LogState { head, sealed, manifest, rewritten: row.unsigned(4, "head.rewritten")? })
+        Ok(LogState {
+            head,
+            sealed,
+            manifest,
+            rewritten: row.unsigned(4, "head.rewritten")?,
+            dropped: row.unsigned(5, "head.dropped")?,
+        })
     })
 }
 

@@ -20,6 +20,8 @@ pub struct LogState {
     pub manifest: u64,
     /// How often rows of the tail were rewritten: a reader that knows this number knows what is left in them.
     pub rewritten: u64,
+    /// Events whose time was over, at most: 0 until the first is dropped.
+    pub dropped: u64,
 }
 
 /// One segment: a run of sealed events and the object that holds them.

@@ -290,6 +290,17 @@ impl Objects {
         }
     }
 
+    /// Deletes what is cached of all objects but these; open objects keep what they have mapped.
+    ///
+    /// # Errors
+    /// [`ObjectError::File`] if the cache directory cannot be used.
+    pub fn keep_cached(&self, names: &[&str]) -> Result<(), ObjectError> {
+        match self.shared.place {
+            Place::Directory(_) => Ok(()),
+            Place::S3 { .. } => self.shared.cache.keep(names),
+        }
+    }
+
     /// Returns what was done so far.
     pub fn stats(&self) -> ObjectStats {
         let stats = &self.shared.stats;

@@ -215,8 +215,14 @@ impl SealLease {
         mut rewrite: impl FnMut(u64, &Record<'_>) -> Vec<u8>,
     ) -> Result<usize, StoreError> {
         let (mut transaction, _) = self.lock_head()?;
+        // The rows of most sealed events are gone: nothing is asked for those.
+        let first = transaction
+            .query_optional("SELECT first_seq FROM tail ORDER BY first_seq LIMIT 1", &[], |row| {
+                row.unsigned(0, "tail.first_seq")
+            })?
+            .unwrap_or(u64::MAX);
         let (mut written, mut behind) = (0, 0);
-        for seq in seqs {
+        for seq in &seqs[seqs.partition_point(|seq| *seq < first)..] {
             if *seq < behind {
                 continue;
             }
@@ -254,6 +260,17 @@ impl SealLease {
         Ok(written)
     }
 
+    /// Notes that events are about to be dropped: from then on searches pass over what is left of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database fails.
+    pub fn note_dropped(&mut self, events: u64) -> Result<(), StoreError> {
+        let (mut transaction, _) = self.lock_head()?;
+        transaction
+            .execute("UPDATE head SET dropped = dropped + $1 WHERE id = 1", &[Value::Int(signed(events)?)])?;
+        transaction.commit()
+    }
+
     /// Brings everything out of the database's log into its file and empties that log, so that no older copy of a page is left in it. Says
     /// whether it could: a reader may still need it. PostgreSQL forgets rows by `VACUUM`, which this does to the tail; its log is its own affair.
     ///
@@ -265,8 +282,9 @@ impl SealLease {
                 Ok(sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
             }
             Connection::Postgres(postgres) => {
-                postgres.batch("VACUUM (FULL) tail")?;
-                Ok(true)
+                // It waits for everybody who reads the table, and everybody waits for it: so not for long.
+                postgres.batch("SET lock_timeout = '3s'; SET statement_timeout = 0")?;
+                Ok(postgres.batch("VACUUM (FULL) tail").is_ok())
             }
         }
     }

@@ -11,6 +11,8 @@ use crate::value::{Row, Value, signed};
 
 /// Gaps of one source that are listed; of further ones only the events are counted.
 pub const GAPS_MAX: usize = 1_000;
+/// Sources that are kept; later ones are not counted.
+pub const SOURCES_MAX: u64 = 10_000;
 
 /// A source and the numbers that it gave its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +123,10 @@ pub(crate) fn note_sources(connection: &mut Connection, heard: &Heard<'_>) -> Re
         let Some((_, received)) = events.first() else { continue };
         let sql = format!("SELECT {COLUMNS} FROM source WHERE name = $1");
         let known = connection.query_optional(&sql, &[Value::Text(name)], state)?;
+        if known.is_none() && count_sources(connection)? >= SOURCES_MAX {
+            // Whoever makes up names must not fill the database; their events are in the log all the same.
+            continue;
+        }
         let mut source = known.unwrap_or_else(|| SourceState::new(name, *received));
         for (seq, received) in events {
             source.note(*seq, *received);
@@ -145,6 +151,12 @@ pub(crate) fn note_sources(connection: &mut Connection, heard: &Heard<'_>) -> Re
         )?;
     }
     Ok(())
+}
+
+fn count_sources(connection: &mut Connection) -> Result<u64, StoreError> {
+    connection.query_one("SELECT count(*) FROM source", &[], "the sources", |row| {
+        row.unsigned(0, "the count of sources")
+    })
 }
 
 impl Store {

@@ -33,7 +33,7 @@ Examples:
         /// Why: recorded in the log
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// Also where the log continues its last checkpoint: to change the key
+        /// Also where the log continues its last checkpoint, to change the key, or where the key is lost
         #[arg(long)]
         force: bool,
     },

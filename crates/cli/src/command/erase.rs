@@ -59,7 +59,7 @@ pub(crate) fn run(args: &EraseArgs, target: &TargetArgs, json: bool) -> anyhow::
     };
     let engine = open_engine(
         &target.location()?,
-        Options { signing: Some(SigningPolicy::default()), ..Options::default() },
+        Options { signing: Some(SigningPolicy::with_key_at_hand()), ..Options::default() },
     )?;
     let operator = Principal::operator();
     let bar = output::progress_bar("{bar:40} {pos}/{len} events looked at  {per_sec}  {eta} left", json);

@@ -32,7 +32,7 @@ pub(crate) struct ReceiptArgs {
 
 pub(crate) fn run(args: &ReceiptArgs, target: &TargetArgs) -> anyhow::Result<()> {
     let receipt = match target
-        .open(Options { signing: Some(SigningPolicy::default()), ..Options::default() })?
+        .open(Options { signing: Some(SigningPolicy::with_key_at_hand()), ..Options::default() })?
     {
         Target::Remote(client, runtime) => {
             runtime.block_on(client.receipt_with(&args.id.to_string(), !args.without_values))?
@@ -58,10 +58,24 @@ pub(crate) fn run(args: &ReceiptArgs, target: &TargetArgs) -> anyhow::Result<()>
     };
     match &args.out {
         Some(path) => {
-            std::fs::write(path, receipt).with_context(|| format!("cannot write `{}`", path.display()))?;
-            output::note(format_args!("written to `{}`; `annals verify {0}` checks it", path.display()));
+            write_private(path, receipt.as_bytes())
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            output::note(format_args!(
+                "written to `{}`; `annals verify {0} --trust KEY` checks it",
+                path.display()
+            ));
             Ok(())
         }
         None => output::line(receipt.trim_end_matches('\n')),
     }
+}
+
+/// Writes a file that only its owner may read: it holds personal values.
+fn write_private(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(content)
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals_engine::{Options, SealPolicy, SigningPolicy};
+use annals_engine::{Engine, Options, Principal, SealPolicy, SigningPolicy};
 use annals_server::BoundServer;
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use self::reach::{OidcFile, ReachArgs, ReachFile};
 use crate::command::license::read_key;
 use crate::command::read_policies;
+use crate::command::retention::days;
 use crate::output;
 use crate::target::{TargetArgs, open_or_create_engine};
 
@@ -60,6 +61,9 @@ pub(crate) struct ServeArgs {
     /// How often a checkpoint is signed while events come [default: 10s]
     #[arg(long, value_name = "AGE", env = "ANNALS_CHECKPOINT_EVERY")]
     checkpoint_every: Option<SignedDuration>,
+    /// Keep events for so many days, such as 365d, unless `annals retention` has another rule for them; what is over is dropped every hour
+    #[arg(long, value_name = "DAYS", env = "ANNALS_RETAIN", value_parser = days)]
+    retain: Option<u32>,
     /// Configuration file [default: annals.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "ANNALS_CONFIG")]
     config: Option<PathBuf>,
@@ -70,6 +74,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILTER", env = "ANNALS_LOG", default_value = "info")]
     log: String,
 }
+
+/// How often it is looked for events whose time is over.
+const RETENTION_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 /// Form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -108,6 +115,7 @@ struct File {
     key_dir: Option<PathBuf>,
     origin: Option<String>,
     checkpoint_every: Option<SignedDuration>,
+    retain: Option<String>,
 }
 
 pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
@@ -124,6 +132,7 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
         key_dir: target.key_dir.clone().or(file.key_dir),
         ..target.clone()
     };
+    let file_retain = file.retain.clone();
     let location = target.location()?;
     let policies = if args.policy.is_empty() { &file.policy } else { &args.policy };
     let options = Options {
@@ -154,6 +163,14 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
     };
     let config = reach::config(&args.reach, reach)?;
     let engine = Arc::new(open_or_create_engine(&location, options)?);
+    let retain = match (args.retain, &file_retain) {
+        (Some(retain), _) => Some(retain),
+        (None, Some(text)) => Some(days(text).map_err(|expected| anyhow::anyhow!("retain: {expected}"))?),
+        (None, None) => None,
+    };
+    if let Some(retain) = retain {
+        keep_for(&engine, retain)?;
+    }
     // Asked before the asynchronous part: the engine may wait for its database.
     let setup_secret = engine.setup_secret()?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -168,8 +185,40 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
             output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;
             output::line(format_args!("  {url}/setup?secret={}", secret.reveal()))?;
         }
-        run_until_signal(server).await
+        let dropping = retain.map(|_| tokio::spawn(drop_what_is_over(Arc::clone(&engine))));
+        let result = run_until_signal(server).await;
+        if let Some(dropping) = dropping {
+            dropping.abort();
+        }
+        result
     })
+}
+
+/// Makes the rule for all events, unless it is there as it should be.
+fn keep_for(engine: &Engine, retain: u32) -> anyhow::Result<()> {
+    let (rules, _) = engine.retention(&Principal::operator())?;
+    if !rules.iter().any(|rule| rule.query.is_empty() && rule.days == retain) {
+        engine.add_retention_rule(&Principal::operator(), "", retain)?;
+    }
+    Ok(())
+}
+
+/// Drops every hour what is over by any rule.
+async fn drop_what_is_over(engine: Arc<Engine>) {
+    loop {
+        let engine = Arc::clone(&engine);
+        let run =
+            tokio::task::spawn_blocking(move || engine.run_retention(&Principal::operator(), &mut |_, _| {}));
+        match run.await {
+            Ok(Ok(report)) if report.events > 0 => {
+                tracing::info!(events = report.events, segments = report.segments, "dropped what was over");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what is over could not be dropped, and is tried again"),
+            Err(error) => tracing::warn!(%error, "dropping what is over ended by a panic"),
+        }
+        tokio::time::sleep(RETENTION_EVERY).await;
+    }
 }
 
 fn signing_policy(origin: Option<String>, every: Option<SignedDuration>) -> anyhow::Result<SigningPolicy> {

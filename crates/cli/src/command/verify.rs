@@ -62,9 +62,6 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(args: &VerifyArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let result = match (&args.file, &target.server) {
-        (Some(_), _) if target.is_local() => {
-            Err(anyhow::anyhow!("a file is checked without a log: leave --data and --database-url out"))
-        }
         (Some(file), _) => trusted(&args.trust).and_then(|keys| file::run(file, args, &keys, json)),
         (None, Some(_)) if target.is_local() => {
             Err(anyhow::anyhow!("--server names another log than --data or --database-url; give one of them"))
@@ -72,7 +69,7 @@ pub(crate) fn run(args: &VerifyArgs, target: &TargetArgs, json: bool) -> anyhow:
         (None, Some(url)) => {
             trusted(&args.trust).and_then(|keys| server::run(url, args, target, &keys, json))
         }
-        (None, None) => data::run(args.full, target, json),
+        (None, None) => trusted(&args.trust).and_then(|keys| data::run(args.full, target, &keys, json)),
     };
     // Whatever cannot be checked must never look like something that was checked and found bad.
     result.or_else(|error| {
@@ -130,9 +127,9 @@ fn print(verdict: &Verdict, json: bool) -> anyhow::Result<u8> {
         Some(false) => ", chosen by a query: others may be missing".to_owned(),
         None => String::new(),
     };
-    let fits = if verdict.result == Outcome::Tampered { "do not all lead to" } else { "lead to" };
+    let fits = if verdict.result == Outcome::Tampered { "not all in" } else { "in" };
     output::line(format_args!(
-        "{}: {events} of {}{whole} {fits} the root of its checkpoint of {} events, signed by {}",
+        "{}: {events} of {}{whole}; {fits} its checkpoint of {} events, signed by {}",
         word(verdict.result),
         verdict.origin,
         verdict.size,

@@ -29,6 +29,8 @@ const TABLE: &[(&str, &[&str], Over)] = &[
     ("sources", &[], OverServer("ddaddd")),
     ("verify", &["--trust", "KEY", "--state", "STATE"], OverServer("ddaadd")),
     ("erase", &["--subject", "nobody", "--dry-run"], DataOnly),
+    ("retention", &["list"], DataOnly),
+    ("hold", &["list"], DataOnly),
     ("epoch", &["list"], DataOnly),
     ("repair", &[], DataOnly),
     ("backup", &["BACKUP"], DataOnly),

@@ -105,7 +105,6 @@ fn what_cannot_be_checked_is_not_called_tampered() {
         &["verify", "Cargo.toml", "--trust", "nonsense"],
         &["verify", "--server", "http://127.0.0.1:9", "--token", "x"],
         &["verify", "--server", "http://127.0.0.1:9"],
-        &["verify", "Cargo.toml", "--data", "/tmp"],
     ] {
         let (status, said) = code(args);
         assert!(status == 64 && !said.is_empty(), "{args:?}: {status} {said}");
@@ -156,7 +155,7 @@ fn a_server_is_compared_with_what_it_showed_before() {
 #[test]
 fn an_erasure_that_was_cut_off_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    for (at, point) in ["erase: object written", "erase: published", "nowhere"].into_iter().enumerate() {
+    for (at, point) in ["rewrite: object written", "rewrite: published", "nowhere"].into_iter().enumerate() {
         let data = dir.path().join(format!("data-{at}"));
         let data = data.to_str().unwrap();
         let file = dir.path().join("events.ndjson");
@@ -199,4 +198,32 @@ fn an_erasure_that_was_cut_off_goes_on() {
     let (status, said) =
         code(&["erase", "--event", "0198aaaa-5d0c-7c3e-9b1f-000000000001", "--field", "nose", "--dry-run"]);
     assert!(status == 1 && said.contains("diff_old"), "{said}");
+}
+
+#[test]
+fn rules_and_holds_are_kept_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    import(data, "young", 30);
+    let at = ["--data", data];
+    annals_ok(&[&["retention", "add", "--keep", "365d"], &at[..]].concat());
+    let rule = json(&[&["retention", "add", "--keep", "30", "resource_type:template"], &at[..]].concat());
+    let hold = json(&[&["hold", "add", "--reason", "case 7", "resource_target:young-1"], &at[..]].concat());
+    let rules = annals_ok(&[&["retention", "list"], &at[..]].concat());
+    let days: Vec<&str> = rules.lines().map(|line| line.split("  ").nth(1).unwrap()).collect();
+    assert_eq!(days, ["30 days", "365 days"], "{rules}");
+    let plan = json(&[&["retention", "run", "--dry-run"], &at[..]].concat());
+    assert_eq!(plan.as_array().unwrap().len(), 2);
+    assert_eq!((&plan[0]["rule"]["id"], &plan[0]["events"]), (&rule["id"], &0.into()), "they came just now");
+    assert_eq!(json(&[&["hold", "list"], &at[..]].concat())[0]["reason"], "case 7");
+    annals_ok(&[&["hold", "release", hold["id"].as_str().unwrap()], &at[..]].concat());
+    let (status, said) = code(&[&["hold", "release", "nothing"], &at[..]].concat());
+    assert!(status == 1 && said.contains("there is no `nothing`"), "{said}");
+    let (status, said) = code(&[&["retention", "add", "--keep", "soon"], &at[..]].concat());
+    assert!(status == 2 && said.contains("365d"), "{said}");
+    let (status, said) = code(&[&["retention", "add", "--keep", "5", "nonsense:x"], &at[..]].concat());
+    assert!(status != 0 && said.contains("errors"), "{said}");
+    let (status, said) = code(&["verify", "--data", data]);
+    assert_eq!(status, 0, "{said}");
 }

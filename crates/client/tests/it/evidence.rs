@@ -303,6 +303,19 @@ fn every_change_of_a_part_is_found() {
 }
 
 #[test]
+fn a_withheld_value_keeps_its_place() {
+    // The leaf holds the commitment, not whose it is: that stands in the body.
+    let Given { bare_receipt, key, .. } = given();
+    let mut receipt: annals_tlog::TlogProof = bare_receipt.parse().unwrap();
+    let mut record: Value = serde_json::from_slice(receipt.extra.as_ref().unwrap()).unwrap();
+    assert_ne!(record["openings"][0]["path"], "/origin");
+    record["openings"][0]["path"] = "/origin".into();
+    receipt.extra = Some(record.to_string().into_bytes());
+    let keys = std::slice::from_ref(key);
+    assert_eq!(outcome("moved", receipt.to_string().as_bytes(), keys), Some(Outcome::Tampered));
+}
+
+#[test]
 fn a_receipt_whose_bytes_are_changed_is_never_good() {
     let Given { receipt, key, range, .. } = given();
     let keys = std::slice::from_ref(key);

@@ -14,74 +14,78 @@ use crate::walk::Walk;
 /// A name this long, or with an @ in it, is taken for the person wherever it stands; a shorter one only where it stands alone.
 const DISTINCT_BYTES: usize = 16;
 
-/// The names of one person, folded.
+/// One person: the id that tells them apart, and the names that they ever had, folded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Subject {
+    /// None where no event gives the person an id: then nothing but the name ties events together.
+    id: Option<String>,
     names: BTreeSet<String>,
 }
 
 impl Subject {
-    /// Finds the names that belong to one: ids of people with that log-in name or e-mail address, and the names that those ids
-    /// ever had. A person is an id; two people who shared a name after each other are told apart by it.
+    /// Finds who is meant by a log-in name, an e-mail address or an id, and all names of that id. A name that several ids had is refused: one of
+    /// them must be chosen.
     pub(super) fn known_as(engine: &Engine, name: &str) -> Result<Subject, ErasureError> {
         let name = fold(name.trim()).into_owned();
         if name.is_empty() {
             return Err(ErasureError::NoSubject);
         }
-        let mut subject = Subject { names: BTreeSet::from([name.clone()]) };
-        let mut ids = BTreeSet::from([name]);
-        // Twice: from the name to its ids, and from the ids to their names.
-        for _ in 0..2 {
-            let keys = [Key::Username, Key::Email, Key::UserId, Key::Impersonator, Key::OnBehalfOf];
-            let terms = ids.iter().flat_map(|name| keys.map(|key| Filter::from(Term::exact(key, name))));
-            let filter = Filter::Or(terms.collect());
-            let end = engine.log.refresh()?.next_seq();
-            let mut found = Subject::default();
-            let wanted = ids.clone();
-            Walk::new(filter, 0..end).go(engine, &mut |_, record| {
-                for person in people(record) {
-                    let id = person.id();
-                    let is_wanted = person.names.iter().any(|name| wanted.contains(name));
-                    // Without an id, nothing but the name itself ties two events together.
-                    if is_wanted && let Some(id) = id {
-                        found.names.insert(id);
-                        found.names.extend(person.names);
+        let mut ids = BTreeSet::new();
+        each_named(engine, &name, |person| {
+            ids.extend(person.id.filter(|id| person.names.contains(&name) || *id == name))
+        })?;
+        if ids.contains(&name) {
+            // An id says who is meant, also where somebody is called like it.
+            ids = BTreeSet::from([name.clone()]);
+        }
+        if ids.len() > 1 {
+            return Err(ErasureError::SeveralPeople { ids: ids.into_iter().collect() });
+        }
+        let mut subject = Subject { id: ids.pop_first(), names: BTreeSet::new() };
+        match subject.id.clone() {
+            None => subject.names.extend([name]),
+            Some(id) => {
+                each_named(engine, &id, |person| {
+                    if person.id.as_ref() == Some(&id) {
+                        subject.names.extend(person.names);
                     }
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
-            ids = found.ids_of();
-            subject.names.extend(found.names);
-            if ids.is_empty() {
-                break;
+                })?;
+                subject.names.insert(id);
             }
         }
         Ok(subject)
-    }
-
-    fn ids_of(&self) -> BTreeSet<String> {
-        self.names.clone()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
         self.names.iter().cloned().collect()
     }
 
+    /// Where an event gives an actor an id, the id alone decides.
+    fn is(&self, person: &Named) -> bool {
+        match (&person.id, &self.id) {
+            (Some(id), Some(own)) => id == own,
+            (Some(_), None) => false,
+            (None, _) => person.names.iter().any(|name| self.names.contains(name)),
+        }
+    }
+
     /// The groups of a record that hold one of the names. With the person who acted goes where they acted from.
     pub(super) fn groups_in(&self, record: &Record<'_>) -> BTreeSet<Group> {
         let mut groups = BTreeSet::new();
-        let acts =
-            people(record).iter().any(|person| person.names.iter().any(|name| self.names.contains(name)));
-        let is_about = body_text(record, "resource_id")
-            .is_some_and(|id| self.names.contains(&fold(&id).into_owned()))
-            && has_personal_target(record);
+        let acts = people(record).iter().any(|person| self.is(person));
+        let body: Value = serde_json::from_str(record.body).unwrap_or_default();
+        let resource_id = body["resource_id"].as_str().map(|id| fold(id).into_owned());
+        // The event is about a person if its target stands among the openings; an id tells which one.
+        let is_about = record.opening(Group::Target).is_some()
+            && resource_id.is_some_and(|id| self.id.as_ref().is_some_and(|own| *own == id));
+        let is_query = matches!(body["resource_type"].as_str(), Some("audit_log" | "legal_hold"));
         for group in Group::ALL {
             let Some(Opening::Present { value, .. }) = record.opening(group) else { continue };
             let is_theirs = match group {
                 Group::Who | Group::Origin => acts,
                 // What is said of a person goes with the person.
-                Group::Target | Group::DiffOld | Group::DiffNew => is_about || self.is_in(value),
-                Group::Details => self.is_in(value),
+                Group::Target | Group::DiffOld | Group::DiffNew => is_about || self.is_in(value, is_query),
+                Group::Details => self.is_in(value, false),
             };
             if is_theirs {
                 groups.insert(group);
@@ -96,56 +100,75 @@ impl Subject {
         for member in ["user", "impersonator", "on_behalf_of", "resource_id"] {
             body.remove(member);
         }
-        self.is_in_value(&Value::Object(body))
+        self.is_in_value(&Value::Object(body), false)
     }
 
-    fn is_in(&self, json: &str) -> bool {
+    /// In a query, which is made of names, each stands for the person; in another text a short one only where it stands alone.
+    fn is_in(&self, json: &str, is_query: bool) -> bool {
         // Most values hold none, which is seen without reading them.
         let folded = fold(json);
         if !self.names.iter().any(|name| folded.contains(name.as_str())) && !json.contains('\\') {
             return false;
         }
-        serde_json::from_str::<Value>(json).is_ok_and(|value| self.is_in_value(&value))
+        serde_json::from_str::<Value>(json).is_ok_and(|value| self.is_in_value(&value, is_query))
     }
 
-    fn is_in_value(&self, value: &Value) -> bool {
+    fn is_in_value(&self, value: &Value, is_query: bool) -> bool {
         match value {
-            Value::String(text) => self.is_in_text(text),
-            Value::Array(items) => items.iter().any(|item| self.is_in_value(item)),
-            Value::Object(members) => {
-                members.iter().any(|(key, value)| self.is_in_text(key) || self.is_in_value(value))
-            }
+            Value::String(text) => self.is_in_text(text, is_query),
+            Value::Array(items) => items.iter().any(|item| self.is_in_value(item, is_query)),
+            Value::Object(members) => members
+                .iter()
+                .any(|(key, value)| self.is_in_text(key, is_query) || self.is_in_value(value, is_query)),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
 
-    fn is_in_text(&self, text: &str) -> bool {
+    fn is_in_text(&self, text: &str, is_query: bool) -> bool {
         let folded = fold(text.trim());
         self.names.iter().any(|name| {
-            let is_distinct = name.len() >= DISTINCT_BYTES || name.contains('@');
-            *folded == **name || (is_distinct && folded.contains(name.as_str())) || is_term_of(&folded, name)
+            let is_distinct = is_query || name.len() >= DISTINCT_BYTES || name.contains('@');
+            *folded == **name || (is_distinct && stands_in(&folded, name))
         })
     }
 }
 
-/// Says whether a text is a query with a term that names the person, as recorded reads keep it: `username:demo-person`.
-fn is_term_of(text: &str, name: &str) -> bool {
-    text.split([' ', '(', ')', ',']).any(|word| {
-        word.split_once(':').is_some_and(|(key, value)| !key.is_empty() && value.trim_matches('"') == name)
+/// Says whether a name stands in a text, and not as a part of a longer name: `ann@x.example` is not in `joann@x.example`.
+fn stands_in(text: &str, name: &str) -> bool {
+    let is_of_name = |character: char| character.is_alphanumeric() || "_-+@%".contains(character);
+    text.match_indices(name).any(|(at, _)| {
+        let mut before = text[..at].chars().rev();
+        let mut after = text[at + name.len()..].chars();
+        let begins = match before.next() {
+            Some('.') => !before.next().is_some_and(is_of_name),
+            other => !other.is_some_and(is_of_name),
+        };
+        // A full stop may end the sentence.
+        let ends = match after.next() {
+            Some('.') => !after.next().is_some_and(is_of_name),
+            other => !other.is_some_and(is_of_name),
+        };
+        begins && ends
     })
 }
 
-/// One person of an event.
-struct Named {
-    /// Folded; the id first, if there is one.
-    names: Vec<String>,
-    has_id: bool,
+/// Hands on the people of every event that one is found by.
+fn each_named(engine: &Engine, name: &str, mut each: impl FnMut(Named)) -> Result<(), ErasureError> {
+    let keys = [Key::Username, Key::Email, Key::UserId, Key::Impersonator, Key::OnBehalfOf];
+    let filter = Filter::Or(keys.map(|key| Filter::from(Term::exact(key, name))).into());
+    let end = engine.log_end()?;
+    Walk::new(filter, 0..end).go(engine, &mut |_, record| {
+        people(record).into_iter().for_each(&mut each);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(())
 }
 
-impl Named {
-    fn id(&self) -> Option<String> {
-        self.names.first().filter(|_| self.has_id).cloned()
-    }
+/// One person of an event; folded.
+struct Named {
+    id: Option<String>,
+    /// Log-in name and e-mail address.
+    names: Vec<String>,
 }
 
 /// The people who acted, by whichever part of the event.
@@ -162,21 +185,42 @@ fn people(record: &Record<'_>) -> Vec<Named> {
                 let text = value[*who][member].as_str().filter(|text| !text.is_empty());
                 text.map(|text| fold(text).into_owned())
             };
-            let id = text(&plain, "id");
-            let has_id = id.is_some();
-            let others = ["username", "email"].into_iter().filter_map(|member| text(&personal, member));
-            Named { names: id.into_iter().chain(others).collect(), has_id }
+            let names = ["username", "email"].into_iter().filter_map(|member| text(&personal, member));
+            Named { id: text(&plain, "id"), names: names.collect() }
         })
-        .filter(|person| !person.names.is_empty())
+        .filter(|person| person.id.is_some() || !person.names.is_empty())
         .collect()
 }
 
-fn body_text(record: &Record<'_>, member: &str) -> Option<String> {
-    let body: Value = serde_json::from_str(record.body).ok()?;
-    body[member].as_str().map(str::to_owned)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The event is about a person: its target stands among the openings.
-fn has_personal_target(record: &Record<'_>) -> bool {
-    record.opening(Group::Target).is_some()
+    fn subject(names: &[&str]) -> Subject {
+        Subject { id: None, names: names.iter().map(|name| (*name).to_owned()).collect() }
+    }
+
+    #[test]
+    fn a_name_is_not_found_in_a_longer_one() {
+        let ann = subject(&["ann@x.example", "christopher.smith", "bo"]);
+        for text in
+            ["ann@x.example", "mail ann@x.example.", "<ANN@x.example>", "by christopher.smith, bo", "Bo"]
+        {
+            assert!(ann.is_in_text(text, false), "{text}");
+        }
+        for text in [
+            "joann@x.example",
+            "ann@x.example.org",
+            "christopher.smithson",
+            "j.christopher.smith",
+            "bobby",
+            "with bo",
+        ] {
+            assert!(!ann.is_in_text(text, false), "{text}");
+        }
+        for query in ["username:bo action:login", "bo", "\"bo\" since:7d", "(username:bo)"] {
+            assert!(ann.is_in_text(query, true), "{query}");
+        }
+        assert!(!ann.is_in_text("username:bobby", true));
+    }
 }

@@ -1,6 +1,7 @@
 //! The directory of the key: the key itself, and the last checkpoint that it signed.
 //!
-//! It lies outside of the database and of its backups, because it is what a database that was put back is compared with.
+//! It is not in the database, nor in what `annals backup` copies, because it is what a database that was put back is compared with. A copy of the
+//! whole data directory takes it along, unless it was given a place of its own (--key-dir).
 
 use std::fs::{self, File};
 use std::io;
@@ -112,6 +113,24 @@ impl KeyPlace {
             }
         }
         Ok(())
+    }
+
+    /// Removes a key that signed nothing.
+    pub(crate) fn remove_key(&self) -> Result<(), SigningError> {
+        let path = self.file("key");
+        fs::remove_file(&path).map_err(|source| SigningError::File { path, source })
+    }
+
+    /// The highest number of an epoch whose key was laid aside; 0 if there is none.
+    pub(crate) fn last_laid_aside(&self) -> Result<u64, SigningError> {
+        let failed = |source| SigningError::File { path: self.dir.clone(), source };
+        let mut last = 0;
+        for entry in fs::read_dir(&self.dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("key.e")?.parse().ok());
+            last = last.max(number.unwrap_or(0));
+        }
+        Ok(last)
     }
 
     /// The last checkpoint of an ended epoch, as it was laid aside.

@@ -12,7 +12,7 @@ use super::Signer;
 use crate::error::EngineError;
 
 /// Between two signatures, however many wait: those who come meanwhile share the next one.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The signer at work.
 #[derive(Debug)]

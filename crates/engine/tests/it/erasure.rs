@@ -32,7 +32,7 @@ const USER_ID: &str = "5ebra000-0000-4000-8000-000000000077";
 fn options() -> Options {
     Options {
         clock: fixed_clock(),
-        signing: Some(SigningPolicy { origin: None, interval: Duration::from_secs(3_600) }),
+        signing: Some(SigningPolicy { interval: Duration::from_secs(3_600), ..SigningPolicy::default() }),
         seal: SealPolicy { in_background: false, ..SealPolicy::default() },
         ..Options::default()
     }
@@ -210,7 +210,8 @@ fn nothing_is_left_of_a_person_and_every_receipt_still_verifies() {
     engine.stop();
     drop(engine);
     let report = annals_engine::verify(&Location::from(dir.path()), Depth::Indexes, &mut |_, _| {}).unwrap();
-    assert_eq!(report.findings, []);
+    assert_eq!((report.findings, report.withheld), (vec![], vec![]));
+    assert!(report.gone > 0, "what is gone is named by its records");
     // After a start the same, and a second erasure finds nothing.
     let engine = Engine::open(dir.path(), options()).unwrap();
     let again =
@@ -277,4 +278,39 @@ fn another_process_forgets_what_was_erased() {
     assert_eq!((count, events.len()), (613, 613));
     append(&server, &event(5)).unwrap();
     assert_eq!(search(&engine, "resource_target:thing-5").0, 2);
+}
+
+#[test]
+fn people_who_shared_a_name_are_told_apart() {
+    let dir = TempDir::new().unwrap();
+    let engine = Engine::create_or_open(dir.path(), options()).unwrap();
+    let event = |id: &str, name: &str, email: &str| {
+        json!({"action": "write", "resource_type": "template", "resource_target": "t",
+            "user": {"id": id, "username": name, "email": email}, "additional_fields": {"owner": email}})
+        .to_string()
+    };
+    let events = [
+        event("u-1", "demo-alex", "alex@example.test"),
+        event("u-1", "demo-alexander", "alex@example.test"),
+        // Who came later got the name that was free, and an address of which the other is a part.
+        event("u-2", "demo-alex", "a.alex@example.test"),
+        event("", "demo-alex", ""),
+    ];
+    append(&engine, &events.join("\n")).unwrap();
+    let operator = Principal::operator();
+    let plan = |name: &str| engine.plan_erasure(&operator, Erase::Subject(name.to_owned()), &mut |_, _| {});
+    let ambiguous = plan("demo-alex").unwrap_err();
+    assert_eq!(ambiguous.to_string(), "that name belongs to several people; give the id of one: u-1, u-2");
+    let plan = plan("u-1").unwrap();
+    assert_eq!(plan.identifiers, ["alex@example.test", "demo-alex", "demo-alexander", "u-1"]);
+    // Both events of the first, and the one that gives no id and could be anybody of that name.
+    assert_eq!(plan.events(), 3);
+    // What comes while one thinks about it goes too.
+    append(&engine, &event("u-1", "demo-alex", "alex@example.test")).unwrap();
+    let report = engine.erase(&operator, plan, "request", &mut |_, _| {}).unwrap();
+    assert_eq!(report.events, 4);
+    let (_, left) = search(&engine, "username:demo-alex");
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["user"]["id"], "u-2");
+    assert_eq!(left[0]["additional_fields"]["owner"], "a.alex@example.test");
 }

@@ -18,6 +18,7 @@ mod oidc;
 mod organizations;
 mod people;
 mod registration;
+mod retention;
 mod saved_searches;
 mod seal;
 mod search;

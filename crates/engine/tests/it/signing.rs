@@ -19,7 +19,7 @@ use crate::support::{append, fixed_clock, search, template_event};
 
 /// Signs only when it is asked to.
 fn options() -> Options {
-    let signing = Some(SigningPolicy { origin: None, interval: Duration::from_secs(3_600) });
+    let signing = Some(SigningPolicy { interval: Duration::from_secs(3_600), ..SigningPolicy::default() });
     let seal = SealPolicy { in_background: false, ..SealPolicy::default() };
     Options { clock: fixed_clock(), signing, seal, ..Options::default() }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use annals_engine::{Depth, Engine, Location, Options, Principal, SealPolicy, SigningPolicy, VerifyReport};
 use annals_model::id::LogId;
-use annals_model::record::Record;
+use annals_model::record::{Opening, Record};
 use annals_query::Document;
 use annals_segment::{SealedRow, SegmentWriter, each_event};
 use annals_tlog::{Frontier, leaf_hash};
@@ -24,7 +24,7 @@ fn log() -> TempDir {
     let dir = TempDir::new().unwrap();
     let options = Options {
         clock: fixed_clock(),
-        signing: Some(SigningPolicy { origin: None, interval: Duration::from_secs(3_600) }),
+        signing: Some(SigningPolicy { interval: Duration::from_secs(3_600), ..SigningPolicy::default() }),
         seal: SealPolicy { in_background: false, ..SealPolicy::default() },
         ..Options::default()
     };
@@ -452,4 +452,43 @@ fn an_index_that_lies_under_right_checksums_is_found() {
     let report = check(Depth::Indexes);
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
     assert!(report.findings[0].what.contains("its index lies"), "{:?}", report.findings);
+}
+
+#[test]
+fn what_is_erased_or_dropped_by_hand_is_withheld() {
+    let whole = log();
+    // Without a record of it, but with every hash and checksum right: the commitment stands where the value was.
+    let dir = TempDir::new().unwrap();
+    copy(whole.path(), dir.path());
+    let rewrite = |change: &dyn Fn(&mut Record<'_>)| {
+        let (first_seq, batch) = last_row(dir.path());
+        let kept = records(&batch);
+        let mut first = Record::decode(kept[0]).unwrap().0;
+        change(&mut first);
+        let mut bytes = Vec::new();
+        first.encode(&mut bytes);
+        let mut all = kept.clone();
+        all[0] = &bytes;
+        put_row(dir.path(), first_seq, with_records(&batch, &all));
+    };
+    rewrite(&|record| {
+        let opening = &mut record.openings[0];
+        *opening = Opening::Erased { path: opening.path(), commitment: opening.commitment() };
+    });
+    let report = verify(dir.path());
+    assert_eq!((report.findings.len(), report.gone, report.withheld.len()), (0, 1, 1), "{report:?}");
+    assert!(
+        report.withheld[0].what.contains("`/who` is gone, and no record of an erasure says so"),
+        "{report:?}"
+    );
+
+    let database = Connection::open(dir.path().join("annals.db")).unwrap();
+    let log_id: [u8; 16] = database.query_row("SELECT log_id FROM head", [], |row| row.get(0)).unwrap();
+    rewrite(&|record| {
+        let left = record.without_content(LogId::from_bytes(log_id));
+        *record = left;
+    });
+    let report = verify(dir.path());
+    assert_eq!((report.findings.len(), report.gone, report.withheld.len()), (0, 1, 1), "{report:?}");
+    assert!(report.withheld[0].what.contains("1 events are dropped"), "{report:?}");
 }

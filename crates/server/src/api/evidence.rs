@@ -16,7 +16,7 @@ use crate::error::{ApiError, Problem};
 use crate::streamed::{Chunks, streamed};
 
 /// Events of one file over HTTP; more are taken where the log is, by `annals export --evidence`.
-const EVENTS_MAX: u64 = 1_000_000;
+const EVENTS_MAX: u64 = 50_000;
 /// Bytes of the file that are sent at once.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
@@ -26,7 +26,7 @@ const CHUNK_BYTES: u64 = 256 * 1024;
 /// event before its first byte.
 #[utoipa::path(
     get, path = "/api/v2/audit/evidence", tag = "proof",
-    params(("q" = Option<String>, Query, description = "Query text; at most 1,000,000 events")),
+    params(("q" = Option<String>, Query, description = "Query text; at most 50,000 events")),
     responses(
         (status = 200, description = "Evidence, format `annals-evidence/1`", content_type = "application/gzip"),
         (status = 400, description = "The query or a parameter is wrong", body = Problem),
@@ -49,10 +49,13 @@ pub(crate) async fn show_evidence(
     parameters.finish()?;
     let turn = app.exporting.clone().try_acquire_owned().map_err(|_| ApiError::TooManyExports)?;
     let made = blocking(&app, move |engine| {
+        // The turn lasts as long as the work, also when nobody waits for it any more.
         let made = engine.evidence_file(&principal, &query, EVENTS_MAX);
-        made.map(|(file, report)| (file.metadata().map(|metadata| metadata.len()).unwrap_or(0), file, report))
+        made.map(|(file, report)| {
+            (turn, file.metadata().map(|metadata| metadata.len()).unwrap_or(0), file, report)
+        })
     });
-    let (bytes, file, report) = made.await??;
+    let (turn, bytes, file, report) = made.await??;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
     headers.insert(header::CONTENT_LENGTH, bytes.into());
@@ -100,6 +103,9 @@ impl From<EvidenceError> for ApiError {
         match error {
             EvidenceError::Export(error) => error.into(),
             EvidenceError::NotSigned => ApiError::NothingSigned,
+            error @ EvidenceError::Dropped { .. } => {
+                ApiError::Parameters(vec![crate::error::Validation::new("q", error.to_string())])
+            }
             EvidenceError::TooMany { count, max } => ApiError::TooMuchEvidence { count, max },
             error => {
                 error!(cause = %error, "evidence could not be made");

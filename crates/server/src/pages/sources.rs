@@ -1,6 +1,6 @@
 //! `GET /sources`: what each source of events has sent, and what of it is missing.
 
-use annals_engine::{SOURCES_MAX, Source};
+use annals_engine::Source;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,6 +13,9 @@ use super::zone::Zone;
 use super::{format, html};
 use crate::App;
 use crate::auth::{PageCaller, blocking};
+
+/// Sources that are shown; the command line and the API list all.
+const SHOWN_MAX: usize = 1_000;
 
 /// Gaps of a source that are listed.
 const GAPS_SHOWN_MAX: usize = 20;
@@ -84,10 +87,14 @@ pub(crate) async fn show_sources(
     zone: Zone,
 ) -> Result<Response, PageError> {
     let shell = Shell::new(&app, &principal, Section::Sources).await?;
-    let sources = blocking(&app, move |engine| engine.sources(&principal)).await??;
+    let mut sources = blocking(&app, move |engine| engine.sources(&principal)).await??;
+    // Those with something to look at first, so that no flood of names hides them.
+    sources.sort_by_key(|source| (source.state.missing == 0, source.state.name.clone()));
+    let is_cut = sources.len() > SHOWN_MAX;
+    sources.truncate(SHOWN_MAX);
     let page = SourcesPage {
         shell,
-        is_cut: sources.len() >= SOURCES_MAX,
+        is_cut,
         sources: sources.iter().map(|source| SourceRow::new(source, &zone)).collect(),
         zone: zone.name,
     };

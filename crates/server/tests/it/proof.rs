@@ -108,9 +108,7 @@ async fn who_sends_an_id_again_learns_nothing_of_its_event() {
     let put = put.header("content-type", "application/toml").body(document).send().await.unwrap();
     assert!(put.status().is_success(), "{}", put.text().await.unwrap());
     let again = send(&server, &[event("somebody-else")]).await;
-    let receipt: TlogProof = again[0]["receipt"].as_str().unwrap().parse().unwrap();
-    assert!(!String::from_utf8(receipt.extra.clone().unwrap()).unwrap().contains("demo-secretive"));
-    assert_eq!(verify(&server, &receipt.to_string()).1, 1);
+    assert_eq!(again[0]["receipt"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,8 +313,11 @@ async fn a_log_that_takes_no_events_says_so_everywhere() {
         let request = server.http.get(format!("{}{path}", server.url)).header("cookie", cookie);
         request.send().await.unwrap().text().await.unwrap()
     };
-    let reason =
-        ["This log takes no events:", "the key of this log is not in", "<code>annals epoch begin</code>"];
+    let reason = [
+        "This log takes no events:",
+        "the key of this log is not in",
+        "<code>annals epoch begin --force</code>",
+    ];
     for path in [
         "/audit",
         "/audit/tracked",

@@ -137,7 +137,7 @@ impl TestServer {
 
 /// Checkpoints are signed, but only when somebody waits for one.
 pub(crate) fn signing() -> Options {
-    let signing = Some(SigningPolicy { origin: None, interval: Duration::from_secs(3_600) });
+    let signing = Some(SigningPolicy { interval: Duration::from_secs(3_600), ..SigningPolicy::default() });
     Options { signing, ..Options::default() }
 }
 

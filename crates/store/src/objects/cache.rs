@@ -1,5 +1,6 @@
 //! Resident ranges of remote objects, kept in a local directory.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -65,14 +66,24 @@ impl Cache {
 
     /// Deletes what is cached of an object.
     pub(super) fn remove(&self, name: &str) -> Result<(), ObjectError> {
+        let begin = begin(name);
+        self.remove_those(|file| file.starts_with(&begin))
+    }
+
+    /// Deletes what is cached of all objects but these.
+    pub(super) fn keep(&self, names: &[&str]) -> Result<(), ObjectError> {
+        let kept: HashSet<String> = names.iter().map(|name| begin(name)).collect();
+        self.remove_those(|file| file.split_inclusive('@').next().is_some_and(|begin| !kept.contains(begin)))
+    }
+
+    fn remove_those(&self, is_meant: impl Fn(&str) -> bool) -> Result<(), ObjectError> {
         if !self.dir.exists() {
             return Ok(());
         }
-        let begin = begin(name);
         let failed = |source| in_file(&self.dir, source);
         for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let is_its = entry.file_name().to_str().is_some_and(|file| file.starts_with(&begin));
+            let is_its = entry.file_name().to_str().is_some_and(&is_meant);
             // What is left unfinished goes too, but not from under one who fetches at this moment.
             if !is_its || is_being_written(&entry.path()) {
                 continue;

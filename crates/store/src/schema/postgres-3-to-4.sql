@@ -1,4 +1,5 @@
 ALTER TABLE head ADD COLUMN rewritten bigint NOT NULL DEFAULT 0;
+ALTER TABLE head ADD COLUMN dropped bigint NOT NULL DEFAULT 0;
 CREATE TABLE epoch (
     number     bigint PRIMARY KEY,
     origin     text   COLLATE "C" NOT NULL,

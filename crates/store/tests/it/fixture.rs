@@ -88,6 +88,7 @@ pub(crate) fn record(number: u64, body: &str) -> NewRecord {
         nonce: [1; 16],
         body,
         openings: Vec::new(),
+        dropped: None,
     };
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
@@ -144,5 +145,5 @@ pub(crate) fn segment(seqs: Range<u64>) -> SegmentRow {
 
 /// Recomputes the tree over the tail; what is sealed is taken to be what [`append`] wrote.
 pub(crate) fn check(store: &Store) -> Result<annals_store::Head, StoreError> {
-    store.check(frontier(store.state()?.sealed), |_| {})
+    store.check(frontier(store.state()?.sealed), |_, _| {})
 }

@@ -70,10 +70,10 @@ fn a_check_begins_after_the_sealed_part(fixture: &Fixture) {
     lease.publish(&segment(0..1_024)).unwrap();
     lease.discard_sealed(1_000).unwrap();
     assert_eq!(check(&fixture.store).unwrap().size, 2_000);
-    let other = fixture.store.check(Frontier::new(), |_| {}).unwrap_err();
+    let other = fixture.store.check(Frontier::new(), |_, _| {}).unwrap_err();
     assert!(matches!(other, StoreError::SealedMeanwhile { from_seq: 0, sealed: 1_024 }), "{other}");
     let mut wrong = Frontier::new();
     (0..1_024).for_each(|number| wrong.push(crate::fixture::record(number + 1, "{}").leaf));
-    let error = fixture.store.check(wrong, |_| {}).unwrap_err();
+    let error = fixture.store.check(wrong, |_, _| {}).unwrap_err();
     assert!(error.to_string().contains("another root than the head"), "{error}");
 }

@@ -52,7 +52,7 @@ fn newer_formats_and_foreign_tables_are_refused() {
 const BACK_TO_2: &str = r#"
     DROP TABLE checkpoint, epoch, source, group_member, person_group, organization_member, organization, setting, license, login_failure,
                pending_login, saved_search, session;
-    ALTER TABLE head DROP COLUMN rewritten;
+    ALTER TABLE head DROP COLUMN rewritten, DROP COLUMN dropped;
     ALTER TABLE person DROP COLUMN status, DROP COLUMN login_type, DROP COLUMN subject, DROP COLUMN avatar_url,
                        DROP COLUMN last_seen_us, DROP COLUMN updated_us;
     ALTER TABLE token DROP COLUMN expires_us, DROP COLUMN last_used_us;

@@ -15,8 +15,14 @@ use crate::target::{Target, TargetArgs};
 const BAR: &str = "{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
 
 pub(super) fn run(query: &str, path: &Path, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
-    let opened = target.open(Options { signing: Some(SigningPolicy::default()), ..Options::default() })?;
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(|| {
+    let opened =
+        target.open(Options { signing: Some(SigningPolicy::with_key_at_hand()), ..Options::default() })?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // It holds personal values.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).with_context(|| {
         format!("cannot make `{}`; a file of that name is never written over", path.display())
     })?;
     let engine = match opened {

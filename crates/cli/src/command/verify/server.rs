@@ -1,10 +1,11 @@
 //! Checking a live server: that it continues what it showed before, and that its newest events are in it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use annals_client::Client;
 use annals_client::evidence::{Outcome, verify_receipt};
-use annals_tlog::{Checkpoint, Hash, NoteError, SignedNote, VerifierKey, verify_consistency};
+use annals_tlog::{Checkpoint, Hash, NoteError, SignedNote, TlogProof, VerifierKey, verify_consistency};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -69,7 +70,7 @@ async fn check(client: &Client, args: &VerifyArgs, keys: &[VerifierKey], json: b
     if let Some(before) = &before {
         compare(client, before, &now, &mut found).await?;
     }
-    let receipts = check_newest(client, args.sample, keys, &mut found).await?;
+    let receipts = check_newest(client, args.sample, keys, &now, &mut found).await?;
     if let Some(path) = state.filter(|_| found.outcome() == Outcome::Good) {
         keep(&path, &note)?;
     }
@@ -146,10 +147,12 @@ async fn compare(
     Ok(())
 }
 
+/// Receipts of the newest events: each must be of the event that was shown, and its checkpoint one that the log now continues.
 async fn check_newest(
     client: &Client,
     count: usize,
     keys: &[VerifierKey],
+    now: &Checkpoint,
     found: &mut Found,
 ) -> anyhow::Result<usize> {
     if count == 0 {
@@ -157,14 +160,23 @@ async fn check_newest(
     }
     let page = client.search("", count.min(1_000), 0).await?;
     let mut checked = 0;
+    let mut continued = BTreeSet::new();
     for event in page["audit_logs"].as_array().into_iter().flatten() {
         let id = event["id"].as_str().unwrap_or_default();
-        let verdict = verify_receipt(&client.receipt(id).await?, keys)?;
-        if verdict.seqs.0 != event["seq"].as_u64().unwrap_or(u64::MAX) {
+        let text = client.receipt(id).await?;
+        let verdict = verify_receipt(&text, keys)?;
+        let receipt: TlogProof = text.parse()?;
+        let record: serde_json::Value = serde_json::from_slice(receipt.extra.as_deref().unwrap_or_default())?;
+        if record["id"] != event["id"] || event["seq"].as_u64() != Some(verdict.seqs.0) {
             found.note(Outcome::Tampered, format!("the receipt of event {id} is of another event"));
         }
-        if verdict.result == Outcome::Tampered {
-            found.note(Outcome::Tampered, format!("event {id}: {}", verdict.findings.join("; ")));
+        if verdict.result > Outcome::Incomplete {
+            found.note(verdict.result, format!("event {id}: {}", verdict.findings.join("; ")));
+        }
+        let (_, signed) = read(&receipt.checkpoint)?;
+        // A receipt may be of a checkpoint that was signed since.
+        if signed.size() <= now.size() && continued.insert(signed.size()) {
+            compare(client, &signed, now, found).await?;
         }
         checked += 1;
     }
@@ -174,10 +186,15 @@ async fn check_newest(
 fn default_state(origin: &str) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
-    let plain = |character: char| {
-        if character.is_ascii_alphanumeric() || "-.".contains(character) { character } else { '_' }
-    };
-    Some(base.join("annals/checkpoints").join(origin.chars().map(plain).collect::<String>()))
+    // Two names never share a file.
+    let name: String = origin
+        .bytes()
+        .map(|byte| match byte {
+            b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    Some(base.join("annals/checkpoints").join(name))
 }
 
 fn keep(path: &Path, note: &str) -> anyhow::Result<()> {

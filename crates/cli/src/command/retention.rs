@@ -1,0 +1,200 @@
+//! `annals retention` and `annals hold`.
+
+use std::io::IsTerminal as _;
+
+use annals_engine::{Engine, LegalHold, Options, Principal, RetentionCount, RetentionRule};
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::output;
+use crate::target::{TargetArgs, open_engine};
+
+/// Say how long events are kept, and drop those whose time is over
+///
+/// Of a dropped event only its leaf hash, id and times are left: no search finds it, and every proof of other events stays good. Rules are tried in
+/// their order, and the first whose query matches decides. Legal holds win (`annals hold`).
+#[derive(Debug, clap::Args)]
+pub(crate) struct RetentionArgs {
+    #[command(subcommand)]
+    command: RetentionCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum RetentionCommand {
+    /// List the rules in their order
+    List,
+    /// Add a rule: behind the others, and before the one for all events
+    #[command(after_help = "Examples:
+  annals retention add --keep 365d
+  annals retention add --keep 30d resource_type:api_key action:login
+  annals retention add --keep 3650d organization:finance")]
+    Add {
+        /// How long, in days, such as 365d
+        #[arg(long, value_name = "DAYS", value_parser = days)]
+        keep: u32,
+        /// Which events; all if absent
+        query: Vec<String>,
+    },
+    /// Remove a rule
+    Remove {
+        /// Its id
+        id: String,
+    },
+    /// Drop the events whose time is over; `annals serve --retain` does so every hour
+    #[command(after_help = "Examples:
+  annals retention run --dry-run
+  annals retention run --yes")]
+    Run {
+        /// Count what would go, rule by rule, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Keep events as they are, whatever retention and erasures say
+#[derive(Debug, clap::Args)]
+pub(crate) struct HoldArgs {
+    #[command(subcommand)]
+    command: HoldCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum HoldCommand {
+    /// List the holds
+    List,
+    /// Hold what a query finds, now and later
+    #[command(after_help = "Examples:
+  annals hold add --reason 'case 7' username:demo-person since:2026-01-01")]
+    Add {
+        /// Why: recorded in the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Which events
+        #[arg(required = true)]
+        query: Vec<String>,
+    },
+    /// End a hold; rules and erasures reach its events again
+    Release {
+        /// Its id
+        id: String,
+    },
+}
+
+/// Reads `365d`, or a plain number of days.
+pub(crate) fn days(text: &str) -> Result<u32, String> {
+    let days = text.strip_suffix('d').unwrap_or(text).parse();
+    days.map_err(|_| "a number of days, such as 365d".to_owned())
+}
+
+fn open(target: &TargetArgs) -> anyhow::Result<Engine> {
+    anyhow::ensure!(
+        target.server.is_none(),
+        "retention and holds belong to the operator of the log: --data DIR, or --database-url"
+    );
+    open_engine(&target.location()?, Options::default())
+}
+
+pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
+    let engine = open(target)?;
+    let operator = Principal::operator();
+    match &args.command {
+        RetentionCommand::List => {
+            let (rules, _) = engine.retention(&operator)?;
+            if json {
+                return output::line(json!(rules));
+            }
+            if rules.is_empty() {
+                output::line("no rule: every event is kept for ever")?;
+            }
+            rules.iter().try_for_each(|rule| output::line(rule_line(rule)))
+        }
+        RetentionCommand::Add { keep, query } => {
+            let rule = engine.add_retention_rule(&operator, &query.join(" "), *keep)?;
+            output::line(if json { json!(rule).to_string() } else { rule_line(&rule) })
+        }
+        RetentionCommand::Remove { id } => Ok(engine.remove_retention_rule(&operator, id)?),
+        RetentionCommand::Run { dry_run, yes } => {
+            let plan = engine.plan_retention(&operator)?;
+            let events: u64 = plan.iter().map(|count| count.events).sum();
+            if *dry_run || events == 0 {
+                return print_plan(&plan, json);
+            }
+            if !json {
+                print_plan(&plan, false)?;
+            }
+            anyhow::ensure!(*yes || confirmed()?, "nothing was dropped; --yes does it without asking");
+            let bar = output::progress_bar("{bar:40} {pos}/{len} events gone through  {eta} left", json);
+            let report = engine
+                .run_retention(&operator, &mut |done, all| output::show_progress(&bar, done, all))
+                .context("the run did not end; the next one goes on")?;
+            bar.finish_and_clear();
+            output::line(if json {
+                json!(report).to_string()
+            } else {
+                format!("dropped {} events; {} segments were written again", report.events, report.segments)
+            })
+        }
+    }
+}
+
+pub(crate) fn hold(args: &HoldArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
+    let engine = open(target)?;
+    let operator = Principal::operator();
+    match &args.command {
+        HoldCommand::List => {
+            let (_, holds) = engine.retention(&operator)?;
+            if json {
+                return output::line(json!(holds));
+            }
+            if holds.is_empty() {
+                output::line("no hold")?;
+            }
+            holds.iter().try_for_each(|hold| output::line(hold_line(hold)))
+        }
+        HoldCommand::Add { reason, query } => {
+            let hold = engine.add_hold(&operator, &query.join(" "), reason)?;
+            output::line(if json { json!(hold).to_string() } else { hold_line(&hold) })
+        }
+        HoldCommand::Release { id } => Ok(engine.release_hold(&operator, id)?),
+    }
+}
+
+fn rule_line(rule: &RetentionRule) -> String {
+    let what = if rule.query.is_empty() { "all events" } else { &rule.query };
+    format!("{}  {} days  {what}", rule.id, rule.days)
+}
+
+fn hold_line(hold: &LegalHold) -> String {
+    format!("{}  {}  since {}: {}", hold.id, hold.query, hold.since, hold.reason)
+}
+
+fn print_plan(plan: &[RetentionCount], json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::line(json!(plan));
+    }
+    if plan.is_empty() {
+        output::line("no rule: every event is kept for ever")?;
+    }
+    for count in plan {
+        let held = if count.held > 0 { format!(", {} are held", count.held) } else { String::new() };
+        let what = if count.rule.query.is_empty() { "all events" } else { &count.rule.query };
+        output::line(format_args!(
+            "{what}: {} events are older than {} days{held}",
+            count.events, count.rule.days
+        ))?;
+    }
+    Ok(())
+}
+
+fn confirmed() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    output::note("Drop these for ever? Type yes:");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
