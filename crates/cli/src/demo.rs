@@ -89,6 +89,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     for batch in history.chunks(BATCH_EVENTS) {
         append(&engine, batch)?;
     }
+    // So that the first event that is opened stands in a checkpoint.
+    let _ = engine.ask_for_checkpoint();
     let access = Access::create(&engine, simulation.first_organization())?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -228,13 +228,22 @@ impl Engine {
             if plan.openings.is_empty() {
                 break;
             }
+            // Once more, as a hold may have come while somebody thought about it.
+            let (first, last) = (plan.openings.keys().next(), plan.openings.keys().next_back());
+            if let (Some(first), Some(last)) = (first, last) {
+                let held = self.held_seqs(*first..*last + 1)?;
+                plan.openings.retain(|seq, _| !held.keeps(*seq, LeafKind::Event));
+            }
+            if plan.openings.is_empty() {
+                break;
+            }
             self.record_erasure(principal, &plan, reason)?;
             let changes = plan.openings.iter().map(|(seq, groups)| (*seq, Change::Without(groups.clone())));
             let rewritten = self.rewrite_events(&changes.collect(), progress)?;
             report.segments += rewritten.segments;
             report.forgot_pages = rewritten.forgot_pages;
             report.events += plan.openings.len() as u64;
-            report.openings += plan.by_path.values().sum::<u64>();
+            report.openings += plan.openings.values().map(|groups| groups.len() as u64).sum::<u64>();
             plan = match &plan.what {
                 Erase::Subject(_) => self.plan_from(plan.what.clone(), plan.until, &mut |_, _| {})?,
                 Erase::Field { .. } => break,

@@ -107,6 +107,11 @@ impl EngineError {
         }
     }
 
+    /// An object is not there: it was replaced and deleted, or lost.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, EngineError::Object(error) if matches!(**error, ObjectError::Missing { .. }))
+    }
+
     /// Stored bytes are not what was written, or are gone; other errors say nothing about them.
     pub(crate) fn is_damage(&self) -> bool {
         match self {

@@ -108,6 +108,14 @@ impl From<annals_store::StoreError> for RetentionError {
     }
 }
 
+/// What one rule is about to drop.
+struct Over<'r> {
+    rule: &'r RetentionRule,
+    filter: Filter,
+    /// Only what happened, and was received, before this moment.
+    cutoff: i64,
+}
+
 /// What holds keep.
 pub(crate) struct Held {
     seqs: Vec<u64>,
@@ -254,62 +262,81 @@ impl Engine {
     ) -> Result<RetentionReport, RetentionError> {
         self.manage(principal, || OwnEvent::new("erase", "retention", "events whose time is over"))?;
         let mut report = RetentionReport::default();
-        let due = self.plan_retention(principal)?;
-        let filters = self.due_filters()?;
-        let held = self.held_filter()?;
-        for (count, (rule, filter, cutoff)) in due.iter().zip(filters).filter(|(count, _)| count.events > 0) {
-            let cutoff_text = annals_model::time::Time::from_micros_saturating(cutoff).to_string();
-            let event = OwnEvent::new("erase", "retention", &title(&rule)).resource_id(&rule.id).after(
-                json!({"id": rule.id, "filter": rule.query, "retained_days": rule.days, "event_count": count.events,
-                    "before": cutoff_text}),
-            );
-            self.record_first(principal, event).map_err(RetentionError::Record)?;
-            let filter = self.log.index().kept(filter.and(Filter::Not(Box::new(held.clone()))));
-            self.drop_events(&filter, cutoff, &mut report, progress)?;
+        let mut failed = None;
+        for (rule, filter, cutoff) in self.due_filters()? {
+            let over = Over { rule: &rule, filter, cutoff };
+            match self.drop_events(principal, &over, &mut report, progress) {
+                // A damaged segment keeps none of the others from losing what is over.
+                Err(RetentionError::Engine(error)) if error.is_damage() => failed = failed.or(Some(error)),
+                result => result?,
+            }
         }
-        Ok(report)
+        failed.map_or(Ok(report), |error| Err(error.into()))
     }
 
     /// Drops the matching events, one segment after the other, so that no list of all of them is held.
     fn drop_events(
         &self,
-        filter: &Filter,
-        cutoff: i64,
+        principal: &Principal,
+        over: &Over<'_>,
         report: &mut RetentionReport,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), RetentionError> {
         let mut lease = self.wait_for_lease()?;
         let size = self.log.refresh()?.next_seq();
+        // Asked under the lease: a hold that was added before is heeded.
+        let held = Filter::Not(Box::new(self.held_filter()?));
+        let filter = self.log.index().kept(over.filter.clone().and(held));
         let (state, rows) = lease.segments()?;
-        let mut is_noted = false;
-        let mut note = |lease: &mut annals_store::SealLease, events: u64| {
-            // Before the first one goes: from then on searches pass over what is left.
-            is_noted = true;
-            lease.note_dropped(events)
-        };
+        let mut failed = None;
         for row in &rows {
             progress(row.first_seq, size);
-            let changes = self.over(filter, row.first_seq..row.end_seq(), cutoff)?;
+            let changes = match self.over(&filter, row.first_seq..row.end_seq(), over.cutoff) {
+                Err(error) if error.is_damage() => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+                changes => changes?,
+            };
             if changes.is_empty() {
                 continue;
             }
-            note(&mut lease, changes.len() as u64)?;
+            self.record_drop(principal, over, &changes)?;
+            // Before the first one goes: from then on searches pass over what is left.
+            lease.note_dropped(changes.len() as u64)?;
             self.rewrite_tail(&mut lease, &changes)?;
             self.rewrite_segment(&mut lease, row, &changes)?;
             report.events += changes.len() as u64;
             report.segments += 1;
         }
-        let changes = self.over(filter, state.sealed..size, cutoff)?;
+        let changes = self.over(&filter, state.sealed..size, over.cutoff)?;
         if !changes.is_empty() {
-            note(&mut lease, changes.len() as u64)?;
+            self.record_drop(principal, over, &changes)?;
+            lease.note_dropped(changes.len() as u64)?;
             self.rewrite_tail(&mut lease, &changes)?;
             report.events += changes.len() as u64;
         }
         progress(size, size);
-        if is_noted {
-            self.forget_replaced(&mut lease)?;
-        }
-        Ok(())
+        // Also what a run that was cut off has replaced.
+        self.forget_replaced(&mut lease)?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Says in the log what goes, and exactly how much: `verify` compares it with what is gone.
+    fn record_drop(
+        &self,
+        principal: &Principal,
+        over: &Over<'_>,
+        changes: &Changes,
+    ) -> Result<(), RetentionError> {
+        let Over { rule, cutoff, .. } = over;
+        let before = annals_model::time::Time::from_micros_saturating(*cutoff).to_string();
+        let (from, to) = (changes.keys().next(), changes.keys().next_back());
+        let event = OwnEvent::new("erase", "retention", &title(rule)).resource_id(&rule.id).after(
+            json!({"id": rule.id, "filter": rule.query, "retained_days": rule.days, "event_count": changes.len(),
+                "from_seq": from, "to_seq": to, "before": before}),
+        );
+        self.record_first(principal, event).map_err(RetentionError::Record)
     }
 
     /// The matching events of a range whose time is over, also by the clock of this server. Control records stay.

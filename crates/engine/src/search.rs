@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use annals_model::id::EventId;
 use annals_query::{CheckedQuery, Context, Filter, Key, QueryErrors, Term, Test};
-use annals_segment::{FACET_KEYS, Facets, Hit, Page, SegmentError};
+use annals_segment::{FACET_KEYS, Facets, Found, Hit, Page, SegmentError};
 
 use crate::Engine;
 use crate::bucket::{BUCKETS_MAX, Bucket};
@@ -177,17 +177,15 @@ impl Engine {
     ) -> Result<SearchResults<T>, SearchError> {
         let Readable { filter, notes, shows_reads } = self.readable_filter(principal, request.query)?;
         let started = Instant::now();
-        let parts = self.log.refresh()?;
-        let last_seq = parts.next_seq().checked_sub(1);
+        let last_seq = self.log.refresh()?.next_seq().checked_sub(1);
         let page = Page {
             limit: request.limit,
             offset: request.offset,
             after: request.after.map(|cursor| cursor.hit),
         };
-        let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
+        let (found, events) = self.found_events(&filter, &page, each)?;
         let is_last = found.places.len() < request.limit;
         let next = found.places.last().filter(|_| !is_last).map(|place| Cursor { hit: place.hit });
-        let events = self.read_events(&parts, &found.places, each)?;
         self.measure_search(started);
         self.record_read(principal, request.query, Some(found.count));
         Ok(SearchResults { count: found.count, events, next, notes, shows_reads, last_seq })
@@ -219,13 +217,39 @@ impl Engine {
         principal.may_read()?;
         let by_id = Filter::Term(Term::new(Key::Id, Test::Uuid(vec![id.uuid()])));
         // The same search as any other decides whether it is in sight.
-        let parts = self.log.refresh()?;
+        self.log.refresh()?;
         let filter = self.log.index().kept(principal.sight().and(by_id));
         let page = Page { limit: 1, offset: 0, after: None };
-        let found = self.log.index().search(&parts, &filter, &page).map_err(EngineError::from)?;
-        let event = self.read_events(&parts, &found.places, each)?.pop();
+        let (found, mut events) = self.found_events(&filter, &page, each)?;
         self.record_read(principal, &format!("id:{}", id.uuid()), Some(found.count));
-        Ok(event)
+        Ok(events.pop())
+    }
+
+    /// Finds a page and reads its events. Where an object was replaced and deleted since it was opened here, once more in the new one.
+    fn found_events<T>(
+        &self,
+        filter: &Filter,
+        page: &Page,
+        mut each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
+    ) -> Result<(Found, Vec<T>), SearchError> {
+        let mut is_again = false;
+        loop {
+            let parts = self.log.refresh()?;
+            let result = self
+                .log
+                .index()
+                .search(&parts, filter, page)
+                .map_err(EngineError::from)
+                .and_then(|found| Ok((self.read_events(&parts, &found.places, &mut each)?, found)));
+            match result {
+                Ok((events, found)) => return Ok((found, events)),
+                Err(error) if error.is_missing() && !is_again => {
+                    is_again = true;
+                    self.log.refresh_manifest()?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Counts the matching events in spans of time, exactly.

@@ -118,7 +118,7 @@ fn print_plan(plan: &ErasurePlan, is_dry: bool, json: bool) -> anyhow::Result<()
     if json {
         return output::line(
             json!({"events": plan.events(), "identifiers": plan.identifiers, "openings": plan.by_path,
-            "left_in_bodies": plan.left_in_bodies, "looked_at": plan.looked_at, "dry_run": is_dry}),
+            "left_in_bodies": plan.left_in_bodies, "held": plan.held, "looked_at": plan.looked_at, "dry_run": is_dry}),
         );
     }
     if !plan.identifiers.is_empty() {
@@ -132,6 +132,12 @@ fn print_plan(plan: &ErasurePlan, is_dry: bool, json: bool) -> anyhow::Result<()
         output::line(format_args!(
             "{} events hold one of the names in a part that is not personal by the policy, and keep it",
             plan.left_in_bodies
+        ))?;
+    }
+    if plan.held > 0 {
+        output::line(format_args!(
+            "{} events are under a legal hold, and keep it (`annals hold list`)",
+            plan.held
         ))?;
     }
     if is_dry {

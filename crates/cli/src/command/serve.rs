@@ -169,7 +169,10 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
         (None, None) => None,
     };
     if let Some(retain) = retain {
-        keep_for(&engine, retain)?;
+        // A log that takes no events is still read.
+        if engine.refusal().is_none() {
+            keep_for(&engine, retain)?;
+        }
     }
     // Asked before the asynchronous part: the engine may wait for its database.
     let setup_secret = engine.setup_secret()?;

@@ -308,3 +308,81 @@ fn check_everything(mut test: Test) {
     assert_eq!((&report["good"], report["events"].as_u64()), (&Value::Bool(true), Some(count)), "{report}");
     assert!(Path::new(&test.site.root.path().join("replica-0/cache")).exists(), "indexes are cached");
 }
+
+#[test]
+fn an_erasure_reaches_every_replica_and_the_bucket() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let (postgres, s3) = (Postgres::start_private(), S3::start());
+    let site = Site::new(&postgres, &s3);
+    let runtime = Runtime::new().unwrap();
+    let events = |range: std::ops::Range<usize>| {
+        let event = |n: usize| {
+            let who = ["demo-zebraquagga", "demo-other"][n % 2];
+            format!(
+                r#"{{"action":"write","resource_type":"template","resource_target":"t-{n}","source":"demo-producer","source_seq":{n},"user":{{"id":"person-{}","username":"{who}"}}}}"#,
+                n % 2
+            )
+        };
+        range.map(event).collect::<Vec<_>>().join("\n")
+    };
+    let servers = [site.replica(0, ""), site.replica(1, "")];
+    let count = |server: &Server, query: &str| {
+        let client = Client::new(&server.url, &site.read).unwrap();
+        runtime.block_on(client.search(query, 1, 0)).unwrap()["count"].as_u64().unwrap()
+    };
+    let send = |server: &Server, body: String| {
+        let client = Client::new(&server.url, &site.ingest).unwrap();
+        runtime.block_on(client.append_ndjson(body, false)).unwrap();
+    };
+    send(&servers[0], events(0..600));
+    send(&servers[1], events(600..700));
+    // Until both have the sealed part open, and its index with the names in their caches.
+    let until = Instant::now() + Duration::from_secs(60);
+    let has = |number: usize| {
+        let cache = site.root.path().join(format!("replica-{number}/cache"));
+        let files =
+            std::fs::read_dir(&cache).map(|files| files.map(|file| file.unwrap().path()).collect::<Vec<_>>());
+        let holds = |file: &std::path::PathBuf| {
+            std::fs::read(file).unwrap().windows(16).any(|window| window == b"demo-zebraquagga")
+        };
+        files.unwrap_or_default().iter().any(holds)
+    };
+    while !(has(0) && has(1)) {
+        assert!(Instant::now() < until, "nothing was sealed");
+        assert_eq!(count(&servers[0], "username:demo-zebraquagga"), 350);
+        assert_eq!(count(&servers[1], "username:demo-zebraquagga"), 350);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let report = site.json(&["erase", "--subject", "demo-zebraquagga", "--reason", "request 1", "--yes"]);
+    // Also the recorded queries that name the person.
+    assert!(report["openings"].as_u64().unwrap() > 350, "{report}");
+    let erased = report["openings"].clone();
+    for (number, server) in servers.iter().enumerate() {
+        assert_eq!(count(server, "username:demo-zebraquagga"), 0);
+        assert_eq!(count(server, "username:demo-other"), 350);
+        assert!(!has(number), "replica {number} keeps the name in its cache");
+    }
+    // Both take events and sign or leave the signing to the other, as before.
+    send(&servers[1], events(700..704));
+    let id = {
+        let client = Client::new(&servers[1].url, &site.read).unwrap();
+        let found = runtime.block_on(client.search("resource_target:t-703", 1, 0)).unwrap();
+        found["audit_logs"][0]["id"].as_str().unwrap().to_owned()
+    };
+    for server in &servers {
+        let client = Client::new(&server.url, &site.read).unwrap();
+        let receipt = runtime.block_on(client.receipt(&id)).unwrap();
+        assert!(receipt.starts_with("c2sp.org/tlog-proof@v1\n"), "{receipt}");
+    }
+    let sources = site.json(&["sources"]);
+    assert_eq!(
+        (&sources[0]["missing"], &sources[0]["last_source_seq"]),
+        (&0.into(), &703.into()),
+        "{sources}"
+    );
+    drop(servers);
+    let report = site.json(&["verify", "--full"]);
+    assert_eq!((&report["result"], &report["gone"]), (&"good".into(), &erased), "{report}");
+    let keys = (0..2).filter(|number| site.root.path().join(format!("replica-{number}/key/key")).exists());
+    assert_eq!(keys.count(), 1, "of two first starts one makes the key");
+}
