@@ -288,7 +288,7 @@ impl Engine {
         let held = Filter::Not(Box::new(self.held_filter()?));
         let filter = self.log.index().kept(over.filter.clone().and(held));
         let (state, rows) = lease.segments()?;
-        let mut failed = None;
+        let (mut failed, before) = (None, report.events);
         for row in &rows {
             progress(row.first_seq, size);
             let changes = match self.over(&filter, row.first_seq..row.end_seq(), over.cutoff) {
@@ -317,8 +317,12 @@ impl Engine {
             report.events += changes.len() as u64;
         }
         progress(size, size);
-        // Also what a run that was cut off has replaced.
-        self.forget_replaced(&mut lease)?;
+        if report.events > before {
+            self.forget_replaced(&mut lease)?;
+        } else {
+            // What a run that was cut off has replaced.
+            self.delete_unnamed(&mut lease)?;
+        }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 

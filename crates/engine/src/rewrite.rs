@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Deletes every object that the manifest does not name, at once: replaced ones hold what must go.
-    fn delete_unnamed(&self, lease: &mut SealLease) -> Result<(), EngineError> {
+    pub(crate) fn delete_unnamed(&self, lease: &mut SealLease) -> Result<(), EngineError> {
         let listed = self.objects.list()?;
         let (state, rows) = lease.segments()?;
         let named: HashSet<&str> = rows.iter().map(|row| row.object.as_str()).collect();
