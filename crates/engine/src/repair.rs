@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::error::EngineError;
 use crate::location::Location;
 use crate::seal::{end_seq_of, fingerprint_key, object_name, push_record};
-use crate::verify::{Gone, check_segment};
+use crate::verify::check_segment;
 
 /// One thing to repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn repair(
     let mut report = RepairReport { applied: apply, ..RepairReport::default() };
     for (done, row) in (0..).zip(&rows) {
         progress(done, rows.len() as u64);
-        let Err(error) = check_segment(&objects, row, store.log_id(), &mut Gone::default()) else { continue };
+        let Err(error) = check_segment(&objects, row, store.log_id()) else { continue };
         if !error.is_damage() {
             return Err(error);
         }

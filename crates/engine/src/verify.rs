@@ -1,6 +1,9 @@
 //! Checking a whole log offline: checksums, structure, and the tree recomputed from every event. Writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::thread::ScopedJoinHandle;
 
 use annals_model::audit_log::StoredEvent;
 use annals_model::id::{EventId, LogId};
@@ -55,6 +58,9 @@ const REPAIR: &str = "`annals repair` says what it can be rebuilt from";
 /// Values that are gone without a record and are listed.
 const WITHHELD_MAX: usize = 100;
 
+/// Bytes of segments that are checked at once; a larger one is checked alone.
+const CHECKED_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -94,34 +100,39 @@ pub(crate) fn verify_parts(
     loop {
         let (state, rows) = store.segments()?;
         let mut frontier = Frontier::new();
-        for row in &rows {
+        let known = std::mem::take(&mut checked);
+        each_checked(objects, store.log_id(), &rows, &known, &mut |row, result| {
             if row.first_seq != frontier.size() {
                 let what = format!("the manifest has no segment for seq {}", frontier.size());
                 findings.push(finding("database", what));
-                break;
+                return Ok(ControlFlow::Break(()));
             }
-            // Where the log was sealed or merged meanwhile, only what is new is read.
-            if checked.insert(row.object.clone()) {
-                match check_segment(objects, row, store.log_id(), &mut gone) {
-                    Ok(leaves) => {
-                        signed.compare_inside(&frontier, &leaves);
-                        tiles.compare(row.first_seq, &leaves, &mut findings)?;
-                        if depth == Depth::Indexes
-                            && let Some(what) = lie(store, objects, row)?
-                        {
-                            findings.push(finding(&row.object, what));
-                        }
+            checked.insert(row.object.clone());
+            match result {
+                // Where the log was sealed or merged meanwhile, only what is new is read.
+                None => {}
+                Some(Ok(read)) => {
+                    gone.join(read.gone);
+                    signed.compare_inside(&frontier, &read.leaves);
+                    tiles.compare(row.first_seq, &read.leaves, &mut findings)?;
+                    if depth == Depth::Indexes
+                        && let Some(what) = lie(store, objects, row)?
+                    {
+                        findings.push(finding(&row.object, what));
                     }
-                    Err(error) if error.is_damage() => findings.push(finding(&row.object, error.to_string())),
-                    Err(error) => return Err(error),
                 }
+                Some(Err(error)) if error.is_damage() => {
+                    findings.push(finding(&row.object, error.to_string()))
+                }
+                Some(Err(error)) => return Err(error),
             }
             if let Err(error) = frontier.push_subtree(u64::from(row.event_count), row.root) {
                 findings.push(finding("database", error.to_string()));
-                break;
+                return Ok(ControlFlow::Break(()));
             }
             progress(frontier.size(), state.head.size);
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         let sealed = frontier.size();
         let mut report = VerifyReport {
             events: state.head.size,
@@ -215,6 +226,14 @@ impl Gone {
             .find(|change| change.field == "event_count" && record.kind == LeafKind::Retention);
         let count = count.and_then(|count| count.new.as_deref()?.parse::<u64>().ok());
         self.dropped_named += count.unwrap_or(0);
+    }
+
+    /// Adds what another part of the log says.
+    fn join(&mut self, other: Gone) {
+        self.openings.extend(other.openings);
+        self.named.extend(other.named);
+        self.dropped += other.dropped;
+        self.dropped_named += other.dropped_named;
     }
 
     /// How much is gone, and what of it no record names.
@@ -415,13 +434,55 @@ impl Seen {
     }
 }
 
-/// Checks one segment against the manifest: its bytes, its structure, and its events against the root. Returns its leaves.
+/// What a segment's events lead to.
+pub(crate) struct CheckedSegment {
+    leaves: Vec<Hash>,
+    gone: Gone,
+}
+
+/// What hears of each segment in turn; `None` is one that was checked before.
+type EachChecked<'a> = dyn FnMut(&SegmentRow, Option<Result<CheckedSegment, EngineError>>) -> Result<ControlFlow<()>, EngineError>
+    + 'a;
+
+/// Checks segments on as many threads as there are cores, and hands on what was found in the order of the rows.
+fn each_checked(
+    objects: &Objects,
+    log_id: LogId,
+    rows: &[SegmentRow],
+    known: &HashSet<String>,
+    each: &mut EachChecked<'_>,
+) -> Result<(), EngineError> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        let (mut waiting, mut running, mut bytes) = (rows.iter().peekable(), VecDeque::new(), 0);
+        loop {
+            while let Some(row) = waiting.next_if(|row| {
+                running.is_empty() || (running.len() < cores && bytes + row.bytes <= CHECKED_BYTES_MAX)
+            }) {
+                let is_new = !known.contains(&row.object);
+                let check = is_new.then(|| scope.spawn(move || check_segment(objects, row, log_id)));
+                bytes += row.bytes;
+                running.push_back((row, check));
+            }
+            let Some((row, check)) = running.pop_front() else { return Ok(()) };
+            let join = |check: ScopedJoinHandle<'_, _>| {
+                check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            let result = check.map(join);
+            bytes -= row.bytes;
+            if each(row, result)?.is_break() {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// Checks one segment against the manifest: its bytes, its structure, and its events against the root.
 pub(crate) fn check_segment(
     objects: &Objects,
     row: &SegmentRow,
     log_id: LogId,
-    gone: &mut Gone,
-) -> Result<Vec<Hash>, EngineError> {
+) -> Result<CheckedSegment, EngineError> {
     let damaged = |what: String| EngineError::Segment {
         object: row.object.clone(),
         source: annals_segment::SegmentError::Damaged { what },
@@ -435,7 +496,7 @@ pub(crate) fn check_segment(
     let count = usize::try_from(row.event_count).expect("at most 2^18 events");
     let mut leaves = vec![None; count];
     let mut wrong = None;
-    let mut seen = Seen::default();
+    let (mut seen, mut gone) = (Seen::default(), Gone::default());
     let index = check_events(&bytes, &mut |event| {
         let time = Time::from_micros_saturating(event.time_us);
         let record = Record::from_envelope(EventId::from_bytes(event.id), time, event.body, event.envelope);
@@ -471,5 +532,5 @@ pub(crate) fn check_segment(
     if !leaves.len().is_power_of_two() || perfect_root(&leaves) != row.root {
         return Err(damaged("its events lead to another root than the manifest says".to_owned()));
     }
-    Ok(leaves)
+    Ok(CheckedSegment { leaves, gone })
 }
