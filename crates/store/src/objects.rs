@@ -7,6 +7,7 @@ mod location;
 mod object;
 mod s3;
 mod shared;
+mod versions;
 
 use std::ops::Range;
 use std::path::Path;
@@ -99,7 +100,8 @@ impl Objects {
                 Place::Directory(dir.clone())
             }
             ObjectsLocation::S3 { bucket, prefix } => {
-                Place::S3 { client: s3::client(bucket, settings).map_err(unusable)?, prefix: prefix.clone() }
+                let (client, http) = s3::clients(bucket, settings).map_err(unusable)?;
+                Place::S3 { client, http, prefix: prefix.clone() }
             }
         };
         let shared = Shared::new(place, location.to_string(), cache_dir)
@@ -121,7 +123,7 @@ impl Objects {
                 let path = shared.local_path(dir, name)?;
                 shared.run_local(|| write_whole(&path, &bytes).map_err(|source| in_file(&path, source)))?;
             }
-            Place::S3 { client, prefix } => {
+            Place::S3 { client, prefix, .. } => {
                 let path = shared.remote_path(prefix, name)?;
                 let written = shared.run(name, s3::put(client, &path, bytes));
                 written.map_err(|error| match error {
@@ -169,7 +171,7 @@ impl Objects {
                 let read = || std::fs::read(&path).map_err(|source| shared.in_local(&path, name, source));
                 shared.run_local(read)?.into()
             }
-            Place::S3 { client, prefix } => {
+            Place::S3 { client, prefix, .. } => {
                 let path = shared.remote_path(prefix, name)?;
                 shared.run(name, async { client.get(&path).await?.bytes().await })?
             }
@@ -193,7 +195,7 @@ impl Objects {
                     .map(|(name, bytes, modified)| ListedObject { name, bytes, modified })
                     .collect()
             }
-            Place::S3 { client, prefix } => {
+            Place::S3 { client, prefix, .. } => {
                 let root =
                     ObjectPath::parse(prefix).map_err(|_| ObjectError::BadName { name: prefix.clone() })?;
                 let listed = shared.run("the list of objects", client.list_with_delimiter(Some(&root)))?;
@@ -227,7 +229,7 @@ impl Objects {
                 let path = shared.local_path(dir, name)?;
                 shared.run_local(|| local::delete(&path).map_err(|source| in_file(&path, source)))
             }
-            Place::S3 { client, prefix } => {
+            Place::S3 { client, prefix, .. } => {
                 let path = shared.remote_path(prefix, name)?;
                 shared.run(name, client.delete(&path))
             }
@@ -235,6 +237,20 @@ impl Objects {
         match deleted {
             Ok(()) | Err(ObjectError::Missing { .. }) => self.remove_cached(name),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes what a bucket keeps of objects that were replaced or deleted, of those whose name `is_ours`. Returns how many versions went; nothing
+    /// where the place keeps none, or cannot say.
+    ///
+    /// # Errors
+    /// [`ObjectError`] if the place fails, or does not let us: listing versions and deleting them are rights of their own.
+    pub fn delete_older_versions(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Option<u64>, ObjectError> {
+        match &self.shared.place {
+            Place::Directory(_) => Ok(None),
+            Place::S3 { client, http, prefix } => {
+                self.shared.run("older versions", versions::delete_older(client, http, prefix, is_ours))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Parts that tests use: a private PostgreSQL, a private S3, DuckDB, promtool, an OpenID Connect provider, a browser.
+//! Parts that tests use: a private PostgreSQL, private S3 servers, DuckDB, promtool, an OpenID Connect provider, a browser.
 //!
 //! It knows nothing about Annals, and nothing that ships depends on it. A server listens on a free port of the loopback
 //! address, keeps its data in a directory under the system's temporary one, and ends with the test's process, however
@@ -18,6 +18,7 @@ mod oidc;
 mod postgres;
 mod promtool;
 mod s3;
+mod versioned_s3;
 mod watcher;
 
 pub use browser::{Browser, axe_script};
@@ -26,6 +27,7 @@ pub use oidc::OidcProvider;
 pub use postgres::Postgres;
 pub use promtool::check_metrics;
 pub use s3::S3;
+pub use versioned_s3::VersionedS3;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;

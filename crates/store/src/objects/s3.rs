@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::HttpClient;
 use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientConfigKey, ObjectStoreExt as _, PutPayload, RetryConfig, WriteMultipart,
 };
+
+use crate::objects::versions;
 
 /// Objects larger than this are sent in parts, so that a lost connection costs one part and not all.
 const SINGLE_PUT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -27,11 +30,12 @@ const TIMEOUTS: [(ClientConfigKey, &str); 3] = [
     (ClientConfigKey::Timeout, "120 seconds"),
 ];
 
-/// Makes a client for a bucket, set up by the `AWS_*` environment variables, or by the settings given in their place.
-pub(super) fn client(
+/// Makes the clients for a bucket, set up by the `AWS_*` environment variables, or by the settings given in their place: one for
+/// objects, and one for their older versions.
+pub(super) fn clients(
     bucket: &str,
     settings: Option<&[(String, String)]>,
-) -> Result<AmazonS3, object_store::Error> {
+) -> Result<(AmazonS3, HttpClient), object_store::Error> {
     // The HTTP client takes the process's default provider of cryptography; an earlier choice stays.
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = match settings {
@@ -61,7 +65,8 @@ pub(super) fn client(
             builder = builder.with_config(key, value);
         }
     }
-    builder.build()
+    let http = versions::client(&builder)?;
+    Ok((builder.build()?, http))
 }
 
 /// Writes an object; it is durable when this returns.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use object_store::ObjectStore as _;
 use object_store::aws::AmazonS3;
+use object_store::client::HttpClient;
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Runtime;
 
@@ -36,7 +37,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(super) enum Place {
     Directory(PathBuf),
-    S3 { client: AmazonS3, prefix: String },
+    S3 { client: AmazonS3, http: HttpClient, prefix: String },
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +106,7 @@ impl Shared {
         let parts = match &self.place {
             _ if asked.is_empty() => Vec::new(),
             Place::Directory(dir) => self.read_local(&self.local_path(dir, name)?, name, &asked)?,
-            Place::S3 { client, prefix } => {
+            Place::S3 { client, prefix, .. } => {
                 let path = self.remote_path(prefix, name)?;
                 self.run(name, async { client.get_ranges(&path, &asked).await })?
             }

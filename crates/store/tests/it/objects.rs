@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use annals_store::{ObjectError, Objects, ObjectsLocation};
-use annals_testparts::S3;
+use annals_testparts::{S3, VersionedS3};
 
 /// More than one part of a multipart upload, and of an odd length.
 const LARGE_BYTES: usize = 20 * 1024 * 1024 + 7;
@@ -255,4 +255,59 @@ fn a_place_that_is_away_is_unavailable_soon_and_works_again_when_it_is_back() {
     assert_eq!(object.read(500..600).unwrap(), content(1_000)[500..600]);
     objects.put("b", content(10).into()).unwrap();
     assert_eq!(objects.list().unwrap().len(), 2);
+}
+
+#[test]
+fn older_versions_of_objects_go() {
+    let (s3, dir) = (VersionedS3::start(), tempfile::tempdir().unwrap());
+    let location = format!("{}/some/prefix", s3.url()).parse().unwrap();
+    let objects = Objects::open_with_settings(&location, &dir.path().join("cache"), &s3.env()).unwrap();
+    let beside = format!("{}/some/prefix/deeper", s3.url()).parse().unwrap();
+    let beside = Objects::open_with_settings(&beside, &dir.path().join("cache"), &s3.env()).unwrap();
+    for content in ["first", "second", "third"] {
+        for name in ["kept", "deleted", "foreign"] {
+            objects.put(name, content.into()).unwrap();
+        }
+        beside.put("kept", content.into()).unwrap();
+    }
+    objects.delete("deleted").unwrap();
+    assert_eq!(s3.versions().len(), 13, "the bucket keeps them all: {:?}", s3.versions());
+
+    let is_ours = |name: &str| name != "foreign";
+    assert_eq!(
+        objects.delete_older_versions(&is_ours).unwrap(),
+        Some(6),
+        "two of one, three and a mark of the other"
+    );
+    let left = s3.versions();
+    let of = |name: &str| {
+        left.iter().filter(|version| version.starts_with(&format!("some/prefix/{name} "))).count()
+    };
+    assert_eq!((of("kept"), of("deleted"), of("foreign"), of("deeper/kept")), (1, 0, 3, 3), "{left:?}");
+    assert_eq!(objects.read_all("kept").unwrap(), "third");
+    assert!(matches!(objects.read_all("deleted"), Err(ObjectError::Missing { .. })));
+    assert_eq!(objects.delete_older_versions(&is_ours).unwrap(), Some(0));
+}
+
+/// The list of versions comes in pages of a thousand.
+#[test]
+fn more_versions_than_a_page_lists_go() {
+    let (s3, dir) = (VersionedS3::start(), tempfile::tempdir().unwrap());
+    let location = s3.url().parse().unwrap();
+    let objects = Objects::open_with_settings(&location, &dir.path().join("cache"), &s3.env()).unwrap();
+    for at in 0..1_100u32 {
+        objects.put("a", at.to_string().into()).unwrap();
+    }
+    assert_eq!(objects.delete_older_versions(&|_| true).unwrap(), Some(1_099));
+    assert_eq!((s3.versions().len(), objects.read_all("a").unwrap()), (1, "1099".into()));
+}
+
+#[test]
+fn a_place_that_keeps_no_versions_has_none_to_delete() {
+    let (s3, dir) = (S3::start(), tempfile::tempdir().unwrap());
+    assert_eq!(local(dir.path()).delete_older_versions(&|_| true).unwrap(), None);
+    let objects = remote(&s3, dir.path());
+    objects.put("a", "content".into()).unwrap();
+    assert_eq!(objects.delete_older_versions(&|_| true).unwrap(), None);
+    assert_eq!(objects.read_all("a").unwrap(), "content");
 }
