@@ -19,7 +19,7 @@ use crate::error::{EngineError, ForbiddenError};
 use crate::ingest::IngestError;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
-use crate::rewrite::{Change, Changes};
+use crate::rewrite::{Change, Changes, Forgotten};
 use crate::search::SearchError;
 use crate::walk::Walk;
 
@@ -78,8 +78,8 @@ pub struct ErasureReport {
     pub openings: u64,
     /// Segments that were written again.
     pub segments: u64,
-    /// The database's log of older pages could be emptied too; false: a reader still holds it, and it is emptied when the last one closes.
-    pub forgot_pages: bool,
+    /// What is left of it elsewhere.
+    pub forgotten: Forgotten,
 }
 
 /// Why nothing was erased.
@@ -222,7 +222,7 @@ impl Engine {
         let mut plan = plan;
         if plan.openings.is_empty() {
             // An erasure that was cut off may have left what it replaced.
-            report.forgot_pages = self.rewrite_events(&Changes::new(), progress)?.forgot_pages;
+            report.forgotten = self.rewrite_events(&Changes::new(), progress)?.forgotten;
         }
         for _ in 0..ROUNDS_MAX {
             if plan.openings.is_empty() {
@@ -241,7 +241,7 @@ impl Engine {
             let changes = plan.openings.iter().map(|(seq, groups)| (*seq, Change::Without(groups.clone())));
             let rewritten = self.rewrite_events(&changes.collect(), progress)?;
             report.segments += rewritten.segments;
-            report.forgot_pages = rewritten.forgot_pages;
+            report.forgotten = report.forgotten.and(rewritten.forgotten);
             report.events += plan.openings.len() as u64;
             report.openings += plan.openings.values().map(|groups| groups.len() as u64).sum::<u64>();
             plan = match &plan.what {

@@ -82,6 +82,7 @@ pub use registration::{Registered, RegistrationError};
 pub use repair::{Repair, RepairReport, repair};
 pub use resource_state::{ResourceState, StateField, StateValue};
 pub use retention::{LegalHold, RetentionCount, RetentionError, RetentionReport, RetentionRule};
+pub use rewrite::Forgotten;
 pub use saved_searches::{
     LISTED_SEARCHES_MAX, NewSavedSearch, SAVED_SEARCH_NAME_MAX, SAVED_SEARCHES_MAX, SavedSearchChange,
     SavedSearchError,

@@ -15,7 +15,7 @@ use annals_tlog::Frontier;
 use tracing::info;
 
 use crate::error::EngineError;
-use crate::seal::{Sealer, crash_point, end_seq_of, fingerprint_key, push_record};
+use crate::seal::{Sealer, crash_point, fingerprint_key, push_record, seqs_of};
 use crate::sealed::SealedPart;
 
 /// Segments that become one, unless it is a full one: each event is written again once for each quadrupling.
@@ -143,7 +143,7 @@ impl Sealer {
         let listed = self.objects.list()?;
         let (state, rows) = lease.segments()?;
         let named: HashSet<&str> = rows.iter().map(|row| row.object.as_str()).collect();
-        let is_ours = |name: &str| end_seq_of(name).is_some_and(|end| end <= state.sealed);
+        let is_ours = |name: &str| seqs_of(name).is_some_and(|seqs| seqs.end <= state.sealed);
         let unnamed = listed.into_iter().map(|object| object.name);
         let unnamed: Vec<String> =
             unnamed.filter(|name| !named.contains(name.as_str()) && is_ours(name)).collect();

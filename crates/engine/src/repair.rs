@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::location::Location;
-use crate::seal::{end_seq_of, fingerprint_key, object_name, push_record};
+use crate::seal::{fingerprint_key, object_name, push_record, seqs_of};
 use crate::verify::check_segment;
 
 /// One thing to repair.
@@ -112,10 +112,10 @@ pub fn repair(
         named.extend(lease.segments()?.1.into_iter().map(|row| row.object));
     }
     for object in listed.into_iter().map(|object| object.name).filter(|name| !named.contains(name)) {
-        match end_seq_of(&object) {
+        match seqs_of(&object) {
             // Another program's, or another log's.
             None => {}
-            Some(end) if end > state.sealed => report.repairs.push(Repair::BeyondSealed { object }),
+            Some(seqs) if seqs.end > state.sealed => report.repairs.push(Repair::BeyondSealed { object }),
             Some(_) => {
                 if let Some(lease) = &mut lease {
                     if !lease.holds()? {

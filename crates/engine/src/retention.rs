@@ -15,7 +15,7 @@ use crate::error::{EngineError, ForbiddenError};
 use crate::ingest::IngestError;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
-use crate::rewrite::{Change, Changes};
+use crate::rewrite::{Change, Changes, Forgotten, OlderVersions};
 use crate::search::SearchError;
 use crate::walk::{self, Walk};
 
@@ -61,12 +61,14 @@ pub struct RetentionCount {
 }
 
 /// What a run dropped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetentionReport {
     /// Events.
     pub events: u64,
     /// Segments that were written again.
     pub segments: u64,
+    /// What is left of it elsewhere.
+    pub forgotten: Forgotten,
 }
 
 /// Why retention cannot be changed or run.
@@ -289,6 +291,7 @@ impl Engine {
         let filter = self.log.index().kept(over.filter.clone().and(held));
         let (state, rows) = lease.segments()?;
         let (mut failed, before) = (None, report.events);
+        let mut older = OlderVersions::list(&self.objects)?;
         for row in &rows {
             progress(row.first_seq, size);
             let changes = match self.over(&filter, row.first_seq..row.end_seq(), over.cutoff) {
@@ -304,6 +307,7 @@ impl Engine {
             self.record_drop(principal, over, &changes)?;
             // Before the first one goes: from then on searches pass over what is left.
             lease.note_dropped(changes.len() as u64)?;
+            older.delete(&self.objects, &changes)?;
             self.rewrite_tail(&mut lease, &changes)?;
             self.rewrite_segment(&mut lease, row, &changes)?;
             report.events += changes.len() as u64;
@@ -313,15 +317,17 @@ impl Engine {
         if !changes.is_empty() {
             self.record_drop(principal, over, &changes)?;
             lease.note_dropped(changes.len() as u64)?;
+            older.delete(&self.objects, &changes)?;
             self.rewrite_tail(&mut lease, &changes)?;
             report.events += changes.len() as u64;
         }
         progress(size, size);
         if report.events > before {
-            self.forget_replaced(&mut lease)?;
+            let forgotten = self.forget_replaced(&mut lease, &mut older)?;
+            report.forgotten = report.forgotten.and(forgotten);
         } else {
             // What a run that was cut off has replaced.
-            self.delete_unnamed(&mut lease)?;
+            self.delete_unnamed(&mut lease, &mut older)?;
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }

@@ -1,8 +1,8 @@
 //! Writing events again with less in them: for erasures and for retention.
 //!
 //! Leaves, tree and checkpoints stay as they are, which is checked before anything replaces anything. The order of durable writes: tail rows in one
-//! transaction; then for each sealed segment its new object, and the manifest in one transaction; then the old objects are deleted. Stopping between
-//! leaves a whole log with more in it than was wanted, and the same call goes on.
+//! transaction; then for each sealed segment its new object, and the manifest in one transaction; then the old objects are deleted. What a bucket keeps
+//! of objects that went before, by a merge, goes first. Stopping between leaves a whole log with more in it than was wanted, and the same call goes on.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use annals_model::id::LogId;
 use annals_model::record::{Group, Opening, Record};
 use annals_segment::{SegmentError, SegmentWriter};
-use annals_store::{SealLease, SegmentRow};
+use annals_store::{ObjectError, ObjectVersion, Objects, SealLease, SegmentRow};
 use annals_tlog::{Hash, perfect_root};
 use tracing::{info, warn};
 
 use crate::Engine;
 use crate::error::EngineError;
-use crate::seal::{crash_point, end_seq_of, fingerprint_key, push_record};
+use crate::seal::{crash_point, fingerprint_key, push_record, seqs_of};
 use crate::sealed::SealedPart;
 
 /// How long we wait for the right to seal, which the server has while it seals.
@@ -38,8 +38,76 @@ pub(crate) type Changes = BTreeMap<u64, Change>;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rewritten {
     pub(crate) segments: u64,
-    /// The database's log of older pages could be emptied.
-    pub(crate) forgot_pages: bool,
+    pub(crate) forgotten: Forgotten,
+}
+
+/// Whether what was replaced is gone where we do not write ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The database's log of older pages could be emptied; false: a reader still holds it, and it is emptied when the last one closes.
+    pub pages: bool,
+    /// The bucket keeps no older versions of the objects, as far as it told; false: it did not let us list or delete them.
+    pub versions: bool,
+}
+
+impl Default for Forgotten {
+    fn default() -> Forgotten {
+        Forgotten { pages: true, versions: true }
+    }
+}
+
+impl Forgotten {
+    pub(crate) fn and(self, other: Forgotten) -> Forgotten {
+        Forgotten { pages: other.pages, versions: self.versions && other.versions }
+    }
+}
+
+/// Older versions of segments that a bucket keeps.
+pub(crate) struct OlderVersions {
+    listed: Vec<ObjectVersion>,
+    /// The bucket did not let us do something.
+    is_refused: bool,
+}
+
+impl OlderVersions {
+    pub(crate) fn list(objects: &Objects) -> Result<OlderVersions, EngineError> {
+        match objects.older_versions() {
+            Ok(mut listed) => {
+                listed.retain(|version| seqs_of(&version.name).is_some());
+                Ok(OlderVersions { listed, is_refused: false })
+            }
+            Err(ObjectError::Denied { .. }) => Ok(OlderVersions { listed: Vec::new(), is_refused: true }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes those of segments in which something changes.
+    pub(crate) fn delete(&mut self, objects: &Objects, changes: &Changes) -> Result<(), EngineError> {
+        let is_touched = |version: &ObjectVersion| {
+            seqs_of(&version.name).is_some_and(|seqs| changes.range(seqs).next().is_some())
+        };
+        let (touched, left) = std::mem::take(&mut self.listed).into_iter().partition(is_touched);
+        self.listed = left;
+        let touched: Vec<ObjectVersion> = touched;
+        for version in &touched {
+            match objects.delete_version(version) {
+                Err(ObjectError::Denied { .. }) => self.is_refused = true,
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes an object with all its versions.
+    fn delete_object(&mut self, objects: &Objects, name: &str) -> Result<(), EngineError> {
+        match objects.delete_for_good(name) {
+            Err(ObjectError::Denied { .. }) => {
+                self.is_refused = true;
+                Ok(objects.delete(name)?)
+            }
+            result => Ok(result?),
+        }
+    }
 }
 
 impl Change {
@@ -73,6 +141,8 @@ impl Engine {
     ) -> Result<Rewritten, EngineError> {
         let mut lease = self.wait_for_lease()?;
         let mut rewritten = Rewritten::default();
+        let mut older = OlderVersions::list(&self.objects)?;
+        older.delete(&self.objects, changes)?;
         self.rewrite_tail(&mut lease, changes)?;
         let (_, rows) = lease.segments()?;
         let is_touched = |row: &SegmentRow| changes.range(row.first_seq..row.end_seq()).next().is_some();
@@ -88,7 +158,7 @@ impl Engine {
             }
         }
         progress(touched.len() as u64, touched.len() as u64);
-        rewritten.forgot_pages = self.forget_replaced(&mut lease)?;
+        rewritten.forgotten = self.forget_replaced(&mut lease, &mut older)?;
         failed.map_or(Ok(rewritten), Err)
     }
 
@@ -120,11 +190,15 @@ impl Engine {
         })?)
     }
 
-    /// Lets go of everything that was replaced. Says whether the database's log of older pages could be emptied.
-    pub(crate) fn forget_replaced(&self, lease: &mut SealLease) -> Result<bool, EngineError> {
+    /// Lets go of everything that was replaced.
+    pub(crate) fn forget_replaced(
+        &self,
+        lease: &mut SealLease,
+        older: &mut OlderVersions,
+    ) -> Result<Forgotten, EngineError> {
         self.log.refresh_manifest()?;
-        self.delete_unnamed(lease)?;
-        Ok(lease.forget_old_pages()?)
+        self.delete_unnamed(lease, older)?;
+        Ok(Forgotten { pages: lease.forget_old_pages()?, versions: !older.is_refused })
     }
 
     /// Writes a segment again, and puts it in the place of the old one.
@@ -172,15 +246,19 @@ impl Engine {
     }
 
     /// Deletes every object that the manifest does not name, at once: replaced ones hold what must go.
-    pub(crate) fn delete_unnamed(&self, lease: &mut SealLease) -> Result<(), EngineError> {
+    pub(crate) fn delete_unnamed(
+        &self,
+        lease: &mut SealLease,
+        older: &mut OlderVersions,
+    ) -> Result<(), EngineError> {
         let listed = self.objects.list()?;
         let (state, rows) = lease.segments()?;
         let named: HashSet<&str> = rows.iter().map(|row| row.object.as_str()).collect();
         for object in listed {
             // Also those of an attempt to seal that was cut off: we hold the lease, and their events are in the tail.
-            let is_ours = end_seq_of(&object.name).is_some_and(|end| end <= state.head.size);
+            let is_ours = seqs_of(&object.name).is_some_and(|seqs| seqs.end <= state.head.size);
             if is_ours && !named.contains(object.name.as_str()) {
-                self.objects.delete(&object.name)?;
+                older.delete_object(&self.objects, &object.name)?;
                 if let Err(error) = self.objects.remove_cached(&object.name) {
                     warn!(%error, object = object.name, "a cached index could not be deleted");
                 }

@@ -11,6 +11,7 @@
 //! An event is therefore always in the tail or in a segment that was read back, and never counted twice: readers take
 //! the bound and the manifest from one snapshot.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -394,15 +395,15 @@ pub(crate) fn object_name(first_seq: u64, count: u32, sha256: &[u8; 32]) -> Stri
     format!("{first_seq:016}-{count}-{a:02x}{b:02x}{c:02x}{d:02x}.parquet")
 }
 
-/// Seq after the last event of an object, by its name; nothing for a name that is not ours.
-pub(crate) fn end_seq_of(object: &str) -> Option<u64> {
+/// Seqs of an object, by its name; nothing for a name that is not ours.
+pub(crate) fn seqs_of(object: &str) -> Option<Range<u64>> {
     // A local object in the making, or left by a crash.
     let name = object.strip_suffix(".unfinished").unwrap_or(object);
     let mut parts = name.strip_suffix(".parquet")?.split('-');
     let (first, count, hash) = (parts.next()?, parts.next()?, parts.next()?);
     let is_ours = first.len() == 16 && hash.len() == 8 && parts.next().is_none();
     let (first, count): (u64, u64) = (first.parse().ok()?, count.parse().ok()?);
-    is_ours.then(|| first.saturating_add(count))
+    is_ours.then(|| first..first.saturating_add(count))
 }
 
 /// Root of the perfect subtree over `count` leaves from `from` on, out of the tiles that the appends wrote.

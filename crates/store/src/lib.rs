@@ -66,7 +66,8 @@ pub use log::Head;
 pub use logins::{LoginFailures, PendingLogin};
 pub use manifest::{LogState, SegmentRow};
 pub use objects::{
-    ListedObject, Object, ObjectError, ObjectStats, Objects, ObjectsLocation, ObjectsLocationError,
+    ListedObject, Object, ObjectError, ObjectStats, ObjectVersion, Objects, ObjectsLocation,
+    ObjectsLocationError,
 };
 pub use organizations::{Membership, Organization, OrganizationId, OrganizationRole};
 pub use people::{

@@ -27,6 +27,7 @@ use crate::files::{make_private_dir, sync_parent, write_whole};
 use crate::objects::error::in_file;
 use crate::objects::object::Rest;
 use crate::objects::shared::{Place, Shared, check_new_name};
+use crate::objects::versions::Version;
 
 /// The place where segment objects are kept, for any number of threads.
 ///
@@ -47,6 +48,14 @@ pub struct ListedObject {
     pub bytes: u64,
     /// When it was last written, by the clock of the place.
     pub modified: SystemTime,
+}
+
+/// What a bucket keeps of an object that was replaced or deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    /// The object's name.
+    pub name: String,
+    version: Version,
 }
 
 /// What was done since the start, for metrics. Reading from a mapped object counts nothing.
@@ -240,18 +249,50 @@ impl Objects {
         }
     }
 
-    /// Deletes what a bucket keeps of objects that were replaced or deleted, of those whose name `is_ours`. Returns how many versions went; nothing
-    /// where the place keeps none, or cannot say.
+    /// Lists what a bucket keeps of objects that were replaced or deleted, directly in the place. Empty where the place keeps no versions.
     ///
     /// # Errors
-    /// [`ObjectError`] if the place fails, or does not let us: listing versions and deleting them are rights of their own.
-    pub fn delete_older_versions(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Option<u64>, ObjectError> {
-        match &self.shared.place {
-            Place::Directory(_) => Ok(None),
-            Place::S3 { client, http, prefix } => {
-                self.shared.run("older versions", versions::delete_older(client, http, prefix, is_ours))
-            }
+    /// [`ObjectError`] if the place fails; [`ObjectError::Denied`] if we may not list versions, which is a right of its own.
+    pub fn older_versions(&self) -> Result<Vec<ObjectVersion>, ObjectError> {
+        let Place::S3 { prefix, .. } = &self.shared.place else { return Ok(Vec::new()) };
+        let directory = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let all = self.versions(&directory)?.unwrap_or_default();
+        let older = all.into_iter().filter_map(|version| {
+            let name = version.key.strip_prefix(&directory).filter(|name| !name.contains('/'))?.to_owned();
+            (!version.is_latest || version.is_mark).then_some(ObjectVersion { name, version })
+        });
+        Ok(older.collect())
+    }
+
+    /// Deletes a version. That it is absent already is fine.
+    ///
+    /// # Errors
+    /// As [`Objects::older_versions`].
+    pub fn delete_version(&self, version: &ObjectVersion) -> Result<(), ObjectError> {
+        let Place::S3 { client, http, .. } = &self.shared.place else { return Ok(()) };
+        self.shared.run(&version.name, versions::delete(client, http, &version.version))
+    }
+
+    /// As [`Objects::delete`], with every version of the object, the newest last: if we stop between, the object is still listed.
+    ///
+    /// # Errors
+    /// As [`Objects::older_versions`]; then the object may be there or not.
+    pub fn delete_for_good(&self, name: &str) -> Result<(), ObjectError> {
+        let shared = &self.shared;
+        let Place::S3 { client, http, prefix } = &shared.place else { return self.delete(name) };
+        let key = shared.remote_path(prefix, name)?.to_string();
+        let Some(mut all) = self.versions(&key)? else { return self.delete(name) };
+        all.retain(|version| version.key == key);
+        all.sort_by_key(|version| (version.is_latest, version.is_mark));
+        for version in &all {
+            shared.run(name, versions::delete(client, http, version))?;
         }
+        self.remove_cached(name)
+    }
+
+    fn versions(&self, begin: &str) -> Result<Option<Vec<Version>>, ObjectError> {
+        let Place::S3 { client, http, .. } = &self.shared.place else { return Ok(None) };
+        self.shared.run("the list of versions", versions::list(client, http, begin))
     }
 
     /// Opens an object of the given size for searching, with a resident range.

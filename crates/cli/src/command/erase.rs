@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use annals_engine::{Engine, Erase, ErasurePlan, Options, Principal, SigningPolicy};
+use annals_engine::{Engine, Erase, ErasurePlan, Forgotten, Options, Principal, SigningPolicy};
 use annals_model::id::EventId;
 use annals_model::record::Group;
 use anyhow::Context as _;
@@ -19,7 +19,7 @@ use crate::target::{TargetArgs, open_engine};
 #[command(
     after_help = "What is looked at: who acted (user, impersonator, on behalf of), with them address and browser; targets and changes of events about
 a person; texts of changes and of additional fields. Ids of people stay. Copies outside of the log are yours to find: exports, receipts,
-backups, versions in a bucket, the database's own archive.
+backups, the database's own archive. Older versions that a bucket keeps are deleted where it lets us.
 
 Examples:
   annals erase --subject demo-person --dry-run
@@ -72,7 +72,10 @@ pub(crate) fn run(args: &EraseArgs, target: &TargetArgs, json: bool) -> anyhow::
     if plan.events() == 0 {
         print_plan(&plan, false, json)?;
         // What an erasure that was cut off has replaced goes now.
-        engine.erase(&operator, plan, "", &mut |_, _| {})?;
+        let report = engine.erase(&operator, plan, "", &mut |_, _| {})?;
+        if !json {
+            say_what_is_left(report.forgotten);
+        }
         return Ok(());
     }
     if !json {
@@ -92,17 +95,28 @@ fn erase(engine: &Engine, plan: ErasurePlan, reason: &str, json: bool) -> anyhow
     if json {
         return output::line(
             json!({"events": report.events, "openings": report.openings, "segments": report.segments,
-            "old_pages_forgotten": report.forgot_pages}),
+            "old_pages_forgotten": report.forgotten.pages, "older_versions_forgotten": report.forgotten.versions}),
         );
     }
     output::line(format_args!(
         "erased {} values of {} events; {} segments were written again, and the old ones deleted",
         report.openings, report.events, report.segments
     ))?;
-    if !report.forgot_pages {
+    say_what_is_left(report.forgotten);
+    Ok(())
+}
+
+/// Says where what went may still be.
+pub(crate) fn say_what_is_left(forgotten: Forgotten) {
+    if !forgotten.pages {
         output::note("a reader holds older pages of the database: they go when it ends (annals.db-wal)");
     }
-    Ok(())
+    if !forgotten.versions {
+        output::note(
+            "the bucket does not let us list or delete older versions of the segments; if it keeps any, they hold what went. \
+             Delete its noncurrent versions, and allow s3:ListBucketVersions and s3:DeleteObjectVersion for the next time",
+        );
+    }
 }
 
 fn group(field: &str) -> anyhow::Result<Group> {

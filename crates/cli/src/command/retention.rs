@@ -6,6 +6,7 @@ use annals_engine::{Engine, LegalHold, Options, Principal, RetentionCount, Reten
 use anyhow::Context as _;
 use serde_json::json;
 
+use crate::command::erase::say_what_is_left;
 use crate::output;
 use crate::target::{TargetArgs, open_engine};
 
@@ -131,11 +132,17 @@ pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyh
                 .run_retention(&operator, &mut |done, all| output::show_progress(&bar, done, all))
                 .context("the run did not end; the next one goes on")?;
             bar.finish_and_clear();
-            output::line(if json {
-                json!(report).to_string()
-            } else {
-                format!("dropped {} events; {} segments were written again", report.events, report.segments)
-            })
+            if json {
+                let forgotten = report.forgotten;
+                return output::line(json!({"events": report.events, "segments": report.segments,
+                    "old_pages_forgotten": forgotten.pages, "older_versions_forgotten": forgotten.versions}));
+            }
+            output::line(format_args!(
+                "dropped {} events; {} segments were written again",
+                report.events, report.segments
+            ))?;
+            say_what_is_left(report.forgotten);
+            Ok(())
         }
     }
 }

@@ -215,6 +215,11 @@ async fn drop_what_is_over(engine: Arc<Engine>) {
         match run.await {
             Ok(Ok(report)) if report.events > 0 => {
                 tracing::info!(events = report.events, segments = report.segments, "dropped what was over");
+                if !report.forgotten.versions {
+                    tracing::warn!(
+                        "the bucket does not let us list or delete older versions of segments; they may hold what was dropped"
+                    );
+                }
             }
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "what is over could not be dropped, and is tried again"),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use annals_client::Client;
-use annals_testparts::{Postgres, S3};
+use annals_testparts::{Postgres, S3, VersionedS3};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -30,11 +30,11 @@ struct Site {
 }
 
 impl Site {
-    fn new(postgres: &Postgres, s3: &S3) -> Site {
+    fn new(postgres: &Postgres, bucket: &str, environment: Vec<(String, String)>) -> Site {
         let mut site = Site {
             database_url: postgres.url("replicas"),
-            objects: format!("{}/audit", s3.url()),
-            environment: s3.env(),
+            objects: format!("{bucket}/audit"),
+            environment,
             root: tempfile::tempdir().unwrap(),
             ingest: String::new(),
             read: String::new(),
@@ -201,7 +201,7 @@ fn three_replicas_lose_nothing() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let postgres = Postgres::start_private();
     let mut s3 = S3::start();
-    let site = Site::new(&postgres, &s3);
+    let site = Site::new(&postgres, &s3.url(), s3.env());
     let servers = (0..REPLICAS).map(|number| Some(site.replica(number, ""))).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut test =
@@ -309,11 +309,15 @@ fn check_everything(mut test: Test) {
     assert!(Path::new(&test.site.root.path().join("replica-0/cache")).exists(), "indexes are cached");
 }
 
+fn holds_the_name(bytes: &[u8]) -> bool {
+    bytes.windows(16).any(|window| window == b"demo-zebraquagga")
+}
+
 #[test]
 fn an_erasure_reaches_every_replica_and_the_bucket() {
     drop(rustls::crypto::ring::default_provider().install_default());
-    let (postgres, s3) = (Postgres::start_private(), S3::start());
-    let site = Site::new(&postgres, &s3);
+    let (postgres, s3) = (Postgres::start_private(), VersionedS3::start());
+    let site = Site::new(&postgres, &s3.url(), s3.env());
     let runtime = Runtime::new().unwrap();
     let events = |range: std::ops::Range<usize>| {
         let event = |n: usize| {
@@ -342,9 +346,7 @@ fn an_erasure_reaches_every_replica_and_the_bucket() {
         let cache = site.root.path().join(format!("replica-{number}/cache"));
         let files =
             std::fs::read_dir(&cache).map(|files| files.map(|file| file.unwrap().path()).collect::<Vec<_>>());
-        let holds = |file: &std::path::PathBuf| {
-            std::fs::read(file).unwrap().windows(16).any(|window| window == b"demo-zebraquagga")
-        };
+        let holds = |file: &std::path::PathBuf| holds_the_name(&std::fs::read(file).unwrap());
         files.unwrap_or_default().iter().any(holds)
     };
     while !(has(0) && has(1)) {
@@ -353,7 +355,21 @@ fn an_erasure_reaches_every_replica_and_the_bucket() {
         assert_eq!(count(&servers[1], "username:demo-zebraquagga"), 350);
         std::thread::sleep(Duration::from_millis(200));
     }
+    // What a bucket may keep besides: a segment that was sent twice, and one that was merged away.
+    let sealed = s3.versions();
+    let (segment, bytes) = (sealed[0].split(' ').next().unwrap(), s3.bytes(&sealed[0]));
+    s3.put(segment, &bytes);
+    let merged = format!("{}00000000.parquet", &segment[..segment.len() - "00000000.parquet".len()]);
+    s3.put(&merged, &bytes);
+    s3.delete(&merged);
+    let kept = s3.versions();
+    assert!(
+        kept.len() >= sealed.len() + 3 && kept.iter().any(|version| version.ends_with("deleted")),
+        "{kept:?}"
+    );
+    assert!(holds_the_name(&bytes), "{segment}");
     let report = site.json(&["erase", "--subject", "demo-zebraquagga", "--reason", "request 1", "--yes"]);
+    assert_eq!(report["older_versions_forgotten"], true, "{report}");
     // Also the recorded queries that name the person.
     assert!(report["openings"].as_u64().unwrap() > 350, "{report}");
     let erased = report["openings"].clone();
@@ -361,6 +377,14 @@ fn an_erasure_reaches_every_replica_and_the_bucket() {
         assert_eq!(count(server, "username:demo-zebraquagga"), 0);
         assert_eq!(count(server, "username:demo-other"), 350);
         assert!(!has(number), "replica {number} keeps the name in its cache");
+    }
+    let left = s3.versions();
+    assert!(!left.iter().any(|version| version.starts_with(&merged)), "{left:?}");
+    for version in &left {
+        assert!(
+            !version.ends_with("deleted") && !holds_the_name(&s3.bytes(version)),
+            "{version} of {left:?}"
+        );
     }
     // Both take events and sign or leave the signing to the other, as before.
     send(&servers[1], events(700..704));

@@ -173,7 +173,10 @@ fn nothing_is_left_of_a_person_and_every_receipt_still_verifies() {
     assert_eq!(engine.ready().unwrap().root, root, "a plan changes nothing");
 
     let report = engine.erase(&operator, plan, "request 4711", &mut |_, _| {}).unwrap();
-    assert_eq!((report.events, report.openings, report.segments, report.forgot_pages), (500, 1_000, 1, true));
+    assert_eq!(
+        (report.events, report.openings, report.segments, report.forgotten.pages),
+        (500, 1_000, 1, true)
+    );
     assert_eq!(left(dir.path()), [] as [String; 0]);
     for query in [
         "username:demo-zebraquagga",

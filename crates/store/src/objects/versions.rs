@@ -44,49 +44,40 @@ pub(super) fn client(builder: &AmazonS3Builder) -> Result<HttpClient, Error> {
     ReqwestConnector::default().connect(&options)
 }
 
-/// Deletes every version that is not the newest of its object, and the marks that deletions left, of the objects of which `is_ours` says so by their name.
-/// Returns how many; nothing where the place knows no versions.
-pub(super) async fn delete_older(
+/// A version of an object, or the mark of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Version {
+    pub(super) key: String,
+    version_id: String,
+    /// What a reader gets who names no version.
+    pub(super) is_latest: bool,
+    #[serde(skip)]
+    pub(super) is_mark: bool,
+}
+
+/// Lists all versions of objects whose path begins so, marks of deletions last: without a mark what it hides would be there again. Nothing where the
+/// place knows no versions.
+pub(super) async fn list(
     store: &AmazonS3,
     http: &HttpClient,
-    prefix: &str,
-    is_ours: &dyn Fn(&str) -> bool,
-) -> Result<Option<u64>, Error> {
-    let directory = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    let (mut older, mut marks) = (Vec::new(), Vec::new());
+    begin: &str,
+) -> Result<Option<Vec<Version>>, Error> {
+    let (mut versions, mut marks) = (Vec::new(), Vec::new());
     let mut from = None;
     loop {
-        let Some(mut page) = list(store, http, &directory, from.take()).await? else { return Ok(None) };
-        let take = |version: Version, list: &mut Vec<Version>| {
-            let name = version.key.strip_prefix(&directory);
-            if name.is_some_and(|name| !name.contains('/') && is_ours(name)) {
-                list.push(version);
-            }
-        };
-        page.versions.into_iter().filter(|version| !version.is_latest).for_each(|one| take(one, &mut older));
-        page.marks.into_iter().for_each(|one| take(one, &mut marks));
-        from = page.next_key.take().zip(page.next_version.take());
+        let Some(page) = list_page(store, http, begin, from).await? else { return Ok(None) };
+        versions.extend(page.versions);
+        marks.extend(page.marks.into_iter().map(|mark| Version { is_mark: true, ..mark }));
         if !page.is_truncated {
-            break;
+            versions.append(&mut marks);
+            return Ok(Some(versions));
         }
+        from = page.next_key.zip(page.next_version);
         if from.is_none() {
             return Err(failed("the list of versions does not say where it goes on"));
         }
     }
-    // Marks last: without them what they hide would be there again.
-    for version in older.iter().chain(&marks) {
-        delete(store, http, version).await?;
-    }
-    Ok(Some((older.len() + marks.len()) as u64))
-}
-
-/// A version of an object, or the mark of a deletion.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Version {
-    key: String,
-    version_id: String,
-    is_latest: bool,
 }
 
 /// A page of the list of versions.
@@ -105,13 +96,13 @@ struct Page {
 }
 
 /// Reads a page of the list, or nothing where the place knows no versions.
-async fn list(
+async fn list_page(
     store: &AmazonS3,
     http: &HttpClient,
-    directory: &str,
+    begin: &str,
     from: Option<(String, String)>,
 ) -> Result<Option<Page>, Error> {
-    let mut query = vec![("versions".to_owned(), String::new()), ("prefix".to_owned(), directory.to_owned())];
+    let mut query = vec![("versions".to_owned(), String::new()), ("prefix".to_owned(), begin.to_owned())];
     if let Some((key, version)) = from {
         query.extend([("key-marker".to_owned(), key), ("version-id-marker".to_owned(), version)]);
     }
@@ -132,7 +123,8 @@ async fn list(
     }
 }
 
-async fn delete(store: &AmazonS3, http: &HttpClient, version: &Version) -> Result<(), Error> {
+/// Deletes a version for good.
+pub(super) async fn delete(store: &AmazonS3, http: &HttpClient, version: &Version) -> Result<(), Error> {
     let path = Path::parse(&version.key).map_err(|error| failed(error.to_string()))?;
     let query = vec![("versionId".to_owned(), version.version_id.clone())];
     match ask(store, http, Method::DELETE, &path, query).await? {

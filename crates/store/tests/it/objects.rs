@@ -273,41 +273,49 @@ fn older_versions_of_objects_go() {
     objects.delete("deleted").unwrap();
     assert_eq!(s3.versions().len(), 13, "the bucket keeps them all: {:?}", s3.versions());
 
-    let is_ours = |name: &str| name != "foreign";
-    assert_eq!(
-        objects.delete_older_versions(&is_ours).unwrap(),
-        Some(6),
-        "two of one, three and a mark of the other"
-    );
+    let older = objects.older_versions().unwrap();
+    let of = |name: &str| older.iter().filter(|version| version.name == name).count();
+    assert_eq!((of("kept"), of("deleted"), of("foreign"), older.len()), (2, 4, 2, 8), "{older:?}");
+    for version in older.iter().filter(|version| version.name != "foreign") {
+        objects.delete_version(version).unwrap();
+        objects.delete_version(version).unwrap();
+    }
+    objects.delete_for_good("foreign").unwrap();
+    objects.delete_for_good("foreign").unwrap();
     let left = s3.versions();
     let of = |name: &str| {
         left.iter().filter(|version| version.starts_with(&format!("some/prefix/{name} "))).count()
     };
-    assert_eq!((of("kept"), of("deleted"), of("foreign"), of("deeper/kept")), (1, 0, 3, 3), "{left:?}");
+    assert_eq!((of("kept"), of("deleted"), of("foreign"), of("deeper/kept")), (1, 0, 0, 3), "{left:?}");
     assert_eq!(objects.read_all("kept").unwrap(), "third");
-    assert!(matches!(objects.read_all("deleted"), Err(ObjectError::Missing { .. })));
-    assert_eq!(objects.delete_older_versions(&is_ours).unwrap(), Some(0));
+    for gone in ["deleted", "foreign"] {
+        assert!(matches!(objects.read_all(gone), Err(ObjectError::Missing { .. })), "{gone}");
+    }
+    assert_eq!(objects.older_versions().unwrap(), []);
 }
 
 /// The list of versions comes in pages of a thousand.
 #[test]
-fn more_versions_than_a_page_lists_go() {
+fn more_versions_than_a_page_lists_are_found() {
     let (s3, dir) = (VersionedS3::start(), tempfile::tempdir().unwrap());
     let location = s3.url().parse().unwrap();
     let objects = Objects::open_with_settings(&location, &dir.path().join("cache"), &s3.env()).unwrap();
     for at in 0..1_100u32 {
         objects.put("a", at.to_string().into()).unwrap();
     }
-    assert_eq!(objects.delete_older_versions(&|_| true).unwrap(), Some(1_099));
-    assert_eq!((s3.versions().len(), objects.read_all("a").unwrap()), (1, "1099".into()));
+    assert_eq!(objects.older_versions().unwrap().len(), 1_099);
+    assert_eq!(objects.read_all("a").unwrap(), "1099");
 }
 
 #[test]
 fn a_place_that_keeps_no_versions_has_none_to_delete() {
     let (s3, dir) = (S3::start(), tempfile::tempdir().unwrap());
-    assert_eq!(local(dir.path()).delete_older_versions(&|_| true).unwrap(), None);
-    let objects = remote(&s3, dir.path());
-    objects.put("a", "content".into()).unwrap();
-    assert_eq!(objects.delete_older_versions(&|_| true).unwrap(), None);
-    assert_eq!(objects.read_all("a").unwrap(), "content");
+    for objects in [local(dir.path()), remote(&s3, dir.path())] {
+        objects.put("a", "content".into()).unwrap();
+        objects.put("a", "other content".into()).unwrap();
+        assert_eq!(objects.older_versions().unwrap(), []);
+        assert_eq!(objects.read_all("a").unwrap(), "other content");
+        objects.delete_for_good("a").unwrap();
+        assert!(matches!(objects.read_all("a"), Err(ObjectError::Missing { .. })));
+    }
 }
