@@ -1,9 +1,13 @@
 //! Reading the events of a segment as any Parquet reader would, when our index cannot be used.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use parquet::basic::Type;
 use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int64Type};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int64Type,
+};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
@@ -30,7 +34,11 @@ pub struct RecoveredEvent<'e> {
 /// # Errors
 /// [`SegmentError::Damaged`] if the columns of the events cannot be read.
 pub fn each_event(file: Bytes, each: &mut dyn FnMut(RecoveredEvent<'_>)) -> Result<(), SegmentError> {
-    read(file, each).map_err(|error| SegmentError::Damaged { what: format!("Parquet: {error}") })
+    let damaged = |what: String| SegmentError::Damaged { what: format!("Parquet: {what}") };
+    // The library takes some damage for a fault of its own and panics, such as for a page that names a dictionary which is not there.
+    let columns = catch_unwind(AssertUnwindSafe(|| Columns::read(file)));
+    let columns = columns.map_err(|_| damaged("its pages contradict each other".to_owned()))?;
+    columns.and_then(|columns| columns.each(each)).map_err(|error| damaged(error.to_string()))
 }
 
 /// Returns every page of every column one behind the other, decompressed, dictionaries too: to see that a text stands nowhere in a
@@ -53,26 +61,42 @@ pub fn decoded_pages(file: Bytes) -> Result<Vec<u8>, SegmentError> {
     read().map_err(|error| SegmentError::Damaged { what: format!("Parquet: {error}") })
 }
 
-fn read(file: Bytes, each: &mut dyn FnMut(RecoveredEvent<'_>)) -> Result<(), ParquetError> {
-    let reader = SerializedFileReader::new(file)?;
-    let group = reader.get_row_group(0)?;
-    let seqs = column::<Int64Type>(&*group, "seq", Type::INT64)?;
-    let times = column::<Int64Type>(&*group, "time", Type::INT64)?;
-    let ids = column::<FixedLenByteArrayType>(&*group, "id", Type::FIXED_LEN_BYTE_ARRAY)?;
-    let bodies = column::<ByteArrayType>(&*group, "body", Type::BYTE_ARRAY)?;
-    let envelopes = column::<ByteArrayType>(&*group, "envelope", Type::BYTE_ARRAY)?;
-    let wrong = |what: &str| ParquetError::General(what.to_owned());
-    for row in 0..seqs.len() {
-        let id: &ByteArray = &ids[row];
-        each(RecoveredEvent {
-            seq: u64::try_from(seqs[row]).map_err(|_| wrong("a seq is negative"))?,
-            time_us: times[row],
-            id: id.data().try_into().map_err(|_| wrong("an id has not 16 bytes"))?,
-            body: bodies[row].as_utf8()?,
-            envelope: envelopes[row].data(),
-        });
+/// The columns of the events, as long as each other.
+struct Columns {
+    seqs: Vec<i64>,
+    times: Vec<i64>,
+    ids: Vec<FixedLenByteArray>,
+    bodies: Vec<ByteArray>,
+    envelopes: Vec<ByteArray>,
+}
+
+impl Columns {
+    fn read(file: Bytes) -> Result<Columns, ParquetError> {
+        let reader = SerializedFileReader::new(file)?;
+        let group = reader.get_row_group(0)?;
+        Ok(Columns {
+            seqs: column::<Int64Type>(&*group, "seq", Type::INT64)?,
+            times: column::<Int64Type>(&*group, "time", Type::INT64)?,
+            ids: column::<FixedLenByteArrayType>(&*group, "id", Type::FIXED_LEN_BYTE_ARRAY)?,
+            bodies: column::<ByteArrayType>(&*group, "body", Type::BYTE_ARRAY)?,
+            envelopes: column::<ByteArrayType>(&*group, "envelope", Type::BYTE_ARRAY)?,
+        })
     }
-    Ok(())
+
+    fn each(&self, each: &mut dyn FnMut(RecoveredEvent<'_>)) -> Result<(), ParquetError> {
+        let wrong = |what: &str| ParquetError::General(what.to_owned());
+        for row in 0..self.seqs.len() {
+            let id: &ByteArray = &self.ids[row];
+            each(RecoveredEvent {
+                seq: u64::try_from(self.seqs[row]).map_err(|_| wrong("a seq is negative"))?,
+                time_us: self.times[row],
+                id: id.data().try_into().map_err(|_| wrong("an id has not 16 bytes"))?,
+                body: self.bodies[row].as_utf8()?,
+                envelope: self.envelopes[row].data(),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Reads a column whose every row has a value.
