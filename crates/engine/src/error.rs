@@ -40,6 +40,14 @@ pub enum EngineError {
         /// Its seq.
         seq: u64,
     },
+    /// What was asked for needs events that the log keeps no more.
+    #[error(
+        "the events before seq {before} are gone, as their time was over, and this cannot be answered without them"
+    )]
+    Pruned {
+        /// The first seq that is kept.
+        before: u64,
+    },
     /// The manifest's segments are no subtrees of one tree.
     #[error("the manifest is damaged: {0}; `annals verify` checks the whole log")]
     Tree(#[from] annals_tlog::FrontierError),

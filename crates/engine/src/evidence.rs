@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read as _, Seek as _, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use annals_model::record_json::RecordJson;
-use annals_query::{Filter, Key, Test};
+use annals_query::{Filter, Key, Term, Test};
 use annals_store::StoredCheckpoint;
 use annals_tlog::{Checkpoint, Hash, SignedNote, inclusion_proof, range_proof};
 use base64::Engine as _;
@@ -72,11 +72,14 @@ pub enum EvidenceError {
     },
     /// Events of the range were dropped.
     #[error(
-        "{count} events of the range were dropped by retention, so that it cannot be shown whole; take what is left by another query"
+        "{count} events of the range were dropped by retention, so that it cannot be shown whole; nothing is left before seq {first}; take what is \
+         left behind it by another query"
     )]
     Dropped {
         /// How many.
         count: u64,
+        /// The first seq that the log keeps.
+        first: u64,
     },
     /// The file cannot be written.
     #[error("the evidence cannot be written: {0}")]
@@ -139,15 +142,15 @@ impl Engine {
         let filter = self.check_query(principal, query).map_err(SearchError::Query)?.into_filter();
         let parts = self.log.refresh()?;
         let seqs = 0..parts.next_seq();
-        let is_range = is_range(&filter);
-        let asked = if is_range { walk::count(&parts, &filter, &seqs)? } else { 0 };
+        let range = range_of(&filter, seqs.clone());
+        let asked = range.as_ref().map_or(0, |range| range.end.saturating_sub(range.start));
         let filter = self.log.index().kept(filter);
         let count = walk::count(&parts, &filter, &seqs)?;
         if asked > count {
-            return Err(EvidenceError::Dropped { count: asked - count });
+            return Err(EvidenceError::Dropped { count: asked - count, first: parts.first_seq() });
         }
         drop(parts);
-        let proven = if is_range { Proven::Range } else { Proven::Paths };
+        let proven = if range.is_some() { Proven::Range } else { Proven::Paths };
         let max = if matches!(proven, Proven::Paths) { max.min(PATHS_MAX) } else { max };
         if count > max {
             return Err(EvidenceError::TooMany { count, max });
@@ -276,12 +279,17 @@ impl Engine {
     }
 }
 
-/// Says whether a filter asks for nothing but places in the log, so that its events follow each other.
-fn is_range(filter: &Filter) -> bool {
+/// The seqs of `all` that a filter asks for, if it asks for nothing but places in the log, so that its events follow each other.
+fn range_of(filter: &Filter, all: Range<u64>) -> Option<Range<u64>> {
     match filter {
-        Filter::And(parts) => parts.iter().all(is_range),
-        Filter::Term(term) => term.key == Key::Seq && matches!(term.test, Test::Int { .. }),
-        Filter::Or(_) | Filter::Not(_) => false,
+        Filter::And(parts) => parts.iter().try_fold(all, |range, part| range_of(part, range)),
+        Filter::Term(Term { key: Key::Seq, test: Test::Int { at_least, at_most } }) => {
+            let seq = |bound: i64| u64::try_from(bound).unwrap_or(0);
+            let start = at_least.map_or(all.start, |bound| seq(bound).max(all.start));
+            let end = at_most.map_or(all.end, |bound| seq(bound.saturating_add(1)).min(all.end));
+            Some(start..end)
+        }
+        Filter::Term(_) | Filter::Or(_) | Filter::Not(_) => None,
     }
 }
 

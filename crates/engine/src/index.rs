@@ -382,6 +382,11 @@ impl Parts {
         self.tail.iter().rev().find_map(|part| read(part).seq_of_id(id.uuid()))
     }
 
+    /// The first seq that the log keeps: those before were pruned.
+    pub(crate) fn first_seq(&self) -> u64 {
+        self.sealed.first().map_or(0, |part| part.first_seq())
+    }
+
     /// Seq after the last sealed event.
     pub(crate) fn sealed_until(&self) -> u64 {
         self.sealed.last().map_or(0, |part| part.end_seq())

@@ -34,6 +34,7 @@ mod password;
 mod placement;
 mod principal;
 mod proof;
+mod prune;
 mod random;
 mod reads;
 mod registration;

@@ -67,6 +67,10 @@ pub struct RetentionReport {
     pub events: u64,
     /// Segments that were written again.
     pub segments: u64,
+    /// Segments that went whole.
+    pub segments_pruned: u64,
+    /// The seq before which nothing is left after this run; 0 if it took no segment whole.
+    pub pruned: u64,
     /// What is left of it elsewhere.
     pub forgotten: Forgotten,
 }
@@ -110,12 +114,42 @@ impl From<annals_store::StoreError> for RetentionError {
     }
 }
 
-/// What one rule is about to drop.
-struct Over<'r> {
-    rule: &'r RetentionRule,
-    filter: Filter,
+/// What one rule may drop now, if no hold keeps it.
+pub(crate) struct Due {
+    pub(crate) rule: RetentionRule,
+    /// Without what an earlier rule decides.
+    pub(crate) filter: Filter,
     /// Only what happened, and was received, before this moment.
-    cutoff: i64,
+    pub(crate) cutoff: i64,
+}
+
+/// How much goes by one rule, and where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Going {
+    pub(crate) events: u64,
+    from_seq: u64,
+    to_seq: u64,
+}
+
+impl Going {
+    /// Of these changes, which are beyond `from_seq`.
+    pub(crate) fn of(changes: &Changes, from_seq: u64) -> Going {
+        let (from, to) = (changes.keys().next(), changes.keys().next_back());
+        Going {
+            events: changes.len() as u64,
+            from_seq: from.copied().unwrap_or(from_seq),
+            to_seq: to.copied().unwrap_or(from_seq),
+        }
+    }
+
+    /// With what goes of a later part of the log.
+    pub(crate) fn and(self, later: Going) -> Going {
+        match (self.events, later.events) {
+            (0, _) => later,
+            (_, 0) => self,
+            (events, more) => Going { events: events + more, to_seq: later.to_seq, ..self },
+        }
+    }
 }
 
 /// What holds keep.
@@ -245,9 +279,9 @@ impl Engine {
         let count = |filter: Filter| walk::count(&parts, &self.log.index().kept(filter), &seqs);
         let due = self.due_filters()?;
         due.into_iter()
-            .map(|(rule, due, _)| {
-                let kept = due.clone().and(held.clone());
-                let events = count(due.and(Filter::Not(Box::new(held.clone()))))?;
+            .map(|Due { rule, filter, .. }| {
+                let kept = filter.clone().and(held.clone());
+                let events = count(filter.and(Filter::Not(Box::new(held.clone()))))?;
                 Ok(RetentionCount { rule, events, held: count(kept)? })
             })
             .collect()
@@ -265,13 +299,18 @@ impl Engine {
         self.manage(principal, || OwnEvent::new("erase", "retention", "events whose time is over"))?;
         let mut report = RetentionReport::default();
         let mut failed = None;
-        for (rule, filter, cutoff) in self.due_filters()? {
-            let over = Over { rule: &rule, filter, cutoff };
-            match self.drop_events(principal, &over, &mut report, progress) {
-                // A damaged segment keeps none of the others from losing what is over.
-                Err(RetentionError::Engine(error)) if error.is_damage() => failed = failed.or(Some(error)),
-                result => result?,
+        let due = self.due_filters()?;
+        // A damaged segment keeps none of the others from losing what is over.
+        let mut heed = |result: Result<(), RetentionError>| match result {
+            Err(RetentionError::Engine(error)) if error.is_damage() => {
+                failed.get_or_insert(error);
+                Ok(())
             }
+            result => result,
+        };
+        heed(self.prune(principal, &due, &mut report, progress))?;
+        for due in &due {
+            heed(self.drop_events(principal, due, &mut report, progress))?;
         }
         failed.map_or(Ok(report), |error| Err(error.into()))
     }
@@ -280,7 +319,7 @@ impl Engine {
     fn drop_events(
         &self,
         principal: &Principal,
-        over: &Over<'_>,
+        due: &Due,
         report: &mut RetentionReport,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), RetentionError> {
@@ -288,13 +327,13 @@ impl Engine {
         let size = self.log.refresh()?.next_seq();
         // Asked under the lease: a hold that was added before is heeded.
         let held = Filter::Not(Box::new(self.held_filter()?));
-        let filter = self.log.index().kept(over.filter.clone().and(held));
+        let filter = self.log.index().kept(due.filter.clone().and(held));
         let (state, rows) = lease.segments()?;
         let (mut failed, before) = (None, report.events);
         let mut older = OlderVersions::list(&self.objects)?;
         for row in &rows {
             progress(row.first_seq, size);
-            let changes = match self.over(&filter, row.first_seq..row.end_seq(), over.cutoff) {
+            let changes = match self.over(&filter, row.first_seq..row.end_seq(), due.cutoff) {
                 Err(error) if error.is_damage() => {
                     failed = failed.or(Some(error));
                     continue;
@@ -304,20 +343,20 @@ impl Engine {
             if changes.is_empty() {
                 continue;
             }
-            self.record_drop(principal, over, &changes)?;
+            self.record_drop(principal, due, Going::of(&changes, 0))?;
             // Before the first one goes: from then on searches pass over what is left.
             lease.note_dropped(changes.len() as u64)?;
-            older.delete(&self.objects, &changes)?;
+            older.delete(&self.objects, |seqs| changes.range(seqs).next().is_some())?;
             self.rewrite_tail(&mut lease, &changes)?;
             self.rewrite_segment(&mut lease, row, &changes)?;
             report.events += changes.len() as u64;
             report.segments += 1;
         }
-        let changes = self.over(&filter, state.sealed..size, over.cutoff)?;
+        let changes = self.over(&filter, state.sealed..size, due.cutoff)?;
         if !changes.is_empty() {
-            self.record_drop(principal, over, &changes)?;
+            self.record_drop(principal, due, Going::of(&changes, 0))?;
             lease.note_dropped(changes.len() as u64)?;
-            older.delete(&self.objects, &changes)?;
+            older.delete(&self.objects, |seqs| changes.range(seqs).next().is_some())?;
             self.rewrite_tail(&mut lease, &changes)?;
             report.events += changes.len() as u64;
         }
@@ -333,24 +372,28 @@ impl Engine {
     }
 
     /// Says in the log what goes, and exactly how much: `verify` compares it with what is gone.
-    fn record_drop(
+    pub(crate) fn record_drop(
         &self,
         principal: &Principal,
-        over: &Over<'_>,
-        changes: &Changes,
+        due: &Due,
+        going: Going,
     ) -> Result<(), RetentionError> {
-        let Over { rule, cutoff, .. } = over;
+        let Due { rule, cutoff, .. } = due;
         let before = annals_model::time::Time::from_micros_saturating(*cutoff).to_string();
-        let (from, to) = (changes.keys().next(), changes.keys().next_back());
         let event = OwnEvent::new("erase", "retention", &title(rule)).resource_id(&rule.id).after(
-            json!({"id": rule.id, "filter": rule.query, "retained_days": rule.days, "event_count": changes.len(),
-                "from_seq": from, "to_seq": to, "before": before}),
+            json!({"id": rule.id, "filter": rule.query, "retained_days": rule.days, "event_count": going.events,
+                "from_seq": going.from_seq, "to_seq": going.to_seq, "before": before}),
         );
         self.record_first(principal, event).map_err(RetentionError::Record)
     }
 
     /// The matching events of a range whose time is over, also by the clock of this server. Control records stay.
-    fn over(&self, filter: &Filter, seqs: Range<u64>, cutoff: i64) -> Result<Changes, EngineError> {
+    pub(crate) fn over(
+        &self,
+        filter: &Filter,
+        seqs: Range<u64>,
+        cutoff: i64,
+    ) -> Result<Changes, EngineError> {
         let mut changes = Changes::new();
         Walk::new(filter.clone(), seqs).go(self, &mut |seq, record| {
             let is_over = record.received.as_micros() < cutoff && record.kind == LeafKind::Event;
@@ -376,7 +419,7 @@ impl Engine {
     }
 
     /// What any hold keeps; nothing if there is none. A hold whose query cannot be read any more keeps everything: it must not lapse by that.
-    fn held_filter(&self) -> Result<Filter, EngineError> {
+    pub(crate) fn held_filter(&self) -> Result<Filter, EngineError> {
         let holds: Vec<LegalHold> = self.listed(HOLDS)?;
         let filters = holds.iter().map(|hold| self.filter_of(&hold.query).unwrap_or_else(|_| Filter::all()));
         Ok(Filter::Or(filters.collect()))
@@ -384,7 +427,7 @@ impl Engine {
 
     /// For each rule what it would drop, without what an earlier one decides, and the moment before which it happened. A rule whose query cannot be read
     /// any more drops nothing, nor does any rule behind it.
-    fn due_filters(&self) -> Result<Vec<(RetentionRule, Filter, i64)>, EngineError> {
+    fn due_filters(&self) -> Result<Vec<Due>, EngineError> {
         let now = self.now().as_micros();
         let rules: Vec<RetentionRule> = self.listed(RULES)?;
         let (mut due, mut earlier) = (Vec::new(), Vec::new());
@@ -401,7 +444,7 @@ impl Engine {
                 Filter::from(Term::new(Key::Time, Test::Time { from_us: None, before_us: Some(cutoff) }));
             let mine = filter.clone().and(over).and(Filter::Not(Box::new(Filter::Or(earlier.clone()))));
             earlier.push(filter);
-            due.push((rule, mine, cutoff));
+            due.push(Due { rule, filter: mine, cutoff });
         }
         Ok(due)
     }

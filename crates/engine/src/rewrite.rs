@@ -5,6 +5,7 @@
 //! of objects that went before, by a merge, goes first. Stopping between leaves a whole log with more in it than was wanted, and the same call goes on.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use annals_model::id::LogId;
@@ -81,11 +82,13 @@ impl OlderVersions {
         }
     }
 
-    /// Deletes those of segments in which something changes.
-    pub(crate) fn delete(&mut self, objects: &Objects, changes: &Changes) -> Result<(), EngineError> {
-        let is_touched = |version: &ObjectVersion| {
-            seqs_of(&version.name).is_some_and(|seqs| changes.range(seqs).next().is_some())
-        };
+    /// Deletes those of segments whose seqs are touched.
+    pub(crate) fn delete(
+        &mut self,
+        objects: &Objects,
+        is_touched: impl Fn(Range<u64>) -> bool,
+    ) -> Result<(), EngineError> {
+        let is_touched = |version: &ObjectVersion| seqs_of(&version.name).is_some_and(&is_touched);
         let (touched, left) = std::mem::take(&mut self.listed).into_iter().partition(is_touched);
         self.listed = left;
         let touched: Vec<ObjectVersion> = touched;
@@ -142,7 +145,7 @@ impl Engine {
         let mut lease = self.wait_for_lease()?;
         let mut rewritten = Rewritten::default();
         let mut older = OlderVersions::list(&self.objects)?;
-        older.delete(&self.objects, changes)?;
+        older.delete(&self.objects, |seqs| changes.range(seqs).next().is_some())?;
         self.rewrite_tail(&mut lease, changes)?;
         let (_, rows) = lease.segments()?;
         let is_touched = |row: &SegmentRow| changes.range(row.first_seq..row.end_seq()).next().is_some();

@@ -49,7 +49,11 @@ impl TreeReader {
     /// The root of a perfect subtree that is complete.
     pub(crate) fn node(&self, node: Node) -> Result<Hash, EngineError> {
         let (level, index, hashes) = node.in_tile();
-        self.hashes(level, index, hashes).map(|hashes| perfect_root(&hashes))
+        match self.hashes(level, index, hashes) {
+            // The events are gone; what published checkpoints need was kept.
+            Err(error @ EngineError::Pruned { .. }) => self.store.kept_node(node)?.ok_or(error),
+            hashes => Ok(perfect_root(&hashes?)),
+        }
     }
 
     /// The root of the tree when it had so many events.
@@ -127,6 +131,9 @@ impl TreeReader {
         while at < seqs.end {
             let before = at;
             let parts = self.index.parts();
+            if at < parts.first_seq() {
+                return Err(EngineError::Pruned { before: parts.first_seq() });
+            }
             let read = match parts.sealed_at(at) {
                 Some(part) => sealed_records(part, at..seqs.end.min(part.end_seq()), &mut at, &mut each),
                 None => self.tail_records(at..seqs.end, &mut at, &mut each),

@@ -1,5 +1,7 @@
 //! Checking a whole log offline: checksums, structure, and the tree recomputed from every event. Writes nothing.
 
+mod pruned;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::num::NonZero;
 use std::ops::ControlFlow;
@@ -12,12 +14,15 @@ use annals_model::time::Time;
 use annals_segment::{check_events, id_time_ms};
 use annals_store::{Objects, SegmentRow, Store, StoreError};
 use annals_tlog::{Checkpoint, Frontier, Hash, SignedNote, TileBuilder, VerifierKey, perfect_root};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::location::Location;
 use crate::repair::rebuild;
 use crate::signing::KeyPlace;
+use crate::verify::pruned::Kept;
 
 /// What is wrong with one part of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct VerifyReport {
     pub root: Option<Hash>,
     /// Keys of the epochs, as the database names them.
     pub verifiers: Vec<String>,
+    /// Events before this seq are gone whole.
+    pub pruned: u64,
     /// Openings that were erased, and dropped events, each named by a record of it.
     pub gone: u64,
     /// Everything that is wrong.
@@ -96,10 +103,20 @@ pub(crate) fn verify_parts(
     // Those that are signed later are of no concern.
     let mut signed = Signed::read(store, place)?;
     let mut gone = Gone::default();
-    let mut tiles = Tiles { store, builder: TileBuilder::default(), size: 0 };
+    let mut tiles: Option<Tiles<'_>> = None;
+    let mut gone_before = Frontier::new();
     loop {
         let (state, rows) = store.segments()?;
-        let mut frontier = Frontier::new();
+        if state.pruned != gone_before.size() {
+            let mut compare = |tree: &Frontier| signed.compare(tree);
+            gone_before = pruned::tree_before(store, state.pruned, &mut compare, &mut findings)?;
+            signed.compare_before(store, state.pruned)?;
+        }
+        let tiles = match &mut tiles {
+            Some(tiles) => tiles,
+            none => none.insert(Tiles::from(store, &gone_before)?),
+        };
+        let mut frontier = gone_before.clone();
         let known = std::mem::take(&mut checked);
         each_checked(objects, store.log_id(), &rows, &known, &mut |row, result| {
             if row.first_seq != frontier.size() {
@@ -139,6 +156,7 @@ pub(crate) fn verify_parts(
             sealed: state.sealed,
             segments: rows.len(),
             checkpoints: signed.count,
+            pruned: state.pruned,
             verifiers: signed.verifiers.clone(),
             ..VerifyReport::default()
         };
@@ -167,7 +185,8 @@ pub(crate) fn verify_parts(
         progress(state.head.size, state.head.size);
         findings.append(&mut signed.findings);
         report.findings = findings;
-        (report.gone, report.withheld) = gone.compare();
+        (report.gone, report.withheld) = gone.compare(&gone_before);
+        report.withheld.append(&mut signed.withheld);
         return Ok(report);
     }
 }
@@ -200,7 +219,10 @@ pub(crate) struct Gone {
     named: HashSet<(u64, String)>,
     /// Dropped events, and how many the records of retention name.
     dropped: u64,
-    dropped_named: u64,
+    /// Of each record of retention: the last seq that it names, and how many events.
+    dropped_named: Vec<(u64, u64)>,
+    /// Where records say that the log begins, and the root over what was before.
+    begins: Vec<(u64, String)>,
 }
 
 impl Gone {
@@ -220,12 +242,19 @@ impl Gone {
             let (Some(seq), Some(paths)) = (entry[0].as_u64(), entry[1].as_array()) else { continue };
             self.named.extend(paths.iter().filter_map(|path| Some((seq, path.as_str()?.to_owned()))));
         }
-        let count = event
-            .changes
-            .iter()
-            .find(|change| change.field == "event_count" && record.kind == LeafKind::Retention);
-        let count = count.and_then(|count| count.new.as_deref()?.parse::<u64>().ok());
-        self.dropped_named += count.unwrap_or(0);
+        if record.kind != LeafKind::Retention {
+            return;
+        }
+        let text = |field: &str| {
+            event.changes.iter().find(|change| change.field == field).and_then(|change| change.new.as_deref())
+        };
+        let number = |field: &str| text(field).and_then(|text| text.parse::<u64>().ok());
+        if let (Some(to), Some(root)) = (number("pruned_to"), text("root")) {
+            self.begins.push((to, root.trim_matches('"').to_owned()));
+        }
+        if let Some(count) = number("event_count") {
+            self.dropped_named.push((number("to_seq").unwrap_or(u64::MAX), count));
+        }
     }
 
     /// Adds what another part of the log says.
@@ -233,12 +262,22 @@ impl Gone {
         self.openings.extend(other.openings);
         self.named.extend(other.named);
         self.dropped += other.dropped;
-        self.dropped_named += other.dropped_named;
+        self.dropped_named.extend(other.dropped_named);
+        self.begins.extend(other.begins);
     }
 
-    /// How much is gone, and what of it no record names.
-    fn compare(&self) -> (u64, Vec<Finding>) {
+    /// How much is gone, and what of it no record names; `before` is the tree of the events before the first one that is kept.
+    fn compare(&self, before: &Frontier) -> (u64, Vec<Finding>) {
         let mut withheld = Vec::new();
+        let pruned = before.size();
+        if pruned > 0 {
+            let root = STANDARD.encode(before.root().as_bytes());
+            if !self.begins.iter().any(|(to, named)| *to == pruned && *named == root) {
+                let what =
+                    "they are gone, and no record of retention says so and names their root".to_owned();
+                withheld.push(unforgiven(&format!("the events before seq {pruned}"), what));
+            }
+        }
         let unnamed: Vec<_> = self.openings.iter().filter(|opening| !self.named.contains(*opening)).collect();
         for (seq, path) in unnamed.iter().take(WITHHELD_MAX) {
             withheld.push(unforgiven(
@@ -253,11 +292,11 @@ impl Gone {
             ));
         }
         // A run that was cut off is recorded once more by the next one, so there may be more in the records.
-        if self.dropped > self.dropped_named {
-            let what = format!(
-                "{} events are dropped, and records of retention speak of {}",
-                self.dropped, self.dropped_named
-            );
+        let named: u64 =
+            self.dropped_named.iter().filter(|(to, _)| *to >= pruned).map(|(_, count)| count).sum();
+        if self.dropped > named {
+            let what =
+                format!("{} events are dropped, and records of retention speak of {named}", self.dropped);
             withheld.push(unforgiven("events", what));
         }
         (self.openings.len() as u64 + self.dropped, withheld)
@@ -272,7 +311,13 @@ struct Tiles<'s> {
     size: u64,
 }
 
-impl Tiles<'_> {
+impl<'s> Tiles<'s> {
+    /// Goes on behind the events that are gone.
+    fn from(store: &'s Store, before: &Frontier) -> Result<Tiles<'s>, EngineError> {
+        let builder = pruned::tiles_at(store, before.size())?;
+        Ok(Tiles { store, builder, size: before.size() })
+    }
+
     /// Takes the leaves of the next segment in. Behind one whose leaves are not known, nothing can be compared.
     fn compare(
         &mut self,
@@ -313,6 +358,8 @@ struct Signed {
     count: usize,
     verifiers: Vec<String>,
     findings: Vec<Finding>,
+    /// Those that nothing is left of to compare them with.
+    withheld: Vec<Finding>,
 }
 
 impl Signed {
@@ -320,7 +367,13 @@ impl Signed {
     fn read(store: &Store, place: &KeyPlace) -> Result<Signed, EngineError> {
         let epochs = store.epochs()?;
         let verifiers = epochs.iter().map(|epoch| epoch.verifier.clone()).collect();
-        let mut signed = Signed { roots: BTreeMap::new(), count: 0, verifiers, findings: Vec::new() };
+        let mut signed = Signed {
+            roots: BTreeMap::new(),
+            count: 0,
+            verifiers,
+            findings: Vec::new(),
+            withheld: Vec::new(),
+        };
         for checkpoint in store.checkpoints()? {
             let name = format!("checkpoint #{}", checkpoint.number);
             let epoch = epochs.iter().find(|epoch| epoch.number == checkpoint.epoch);
@@ -350,6 +403,25 @@ impl Signed {
         if checkpoint.size() > 0 {
             self.roots.entry(checkpoint.size()).or_default().push((name, checkpoint.root()));
         }
+    }
+
+    /// Compares those of fewer events than are gone with what was kept for them.
+    fn compare_before(&mut self, store: &Store, pruned: u64) -> Result<(), EngineError> {
+        let (later, mut kept) = (self.roots.split_off(&pruned), Kept::new(store));
+        for (size, names) in std::mem::replace(&mut self.roots, later) {
+            let root = kept.root_at(size)?;
+            for (name, signed) in names {
+                if root.is_none() {
+                    let what = "what is left of its events leads to no root".to_owned();
+                    self.withheld.push(unforgiven(&name, what));
+                } else if root != Some(signed) {
+                    let what =
+                        format!("the hashes kept of the first {size} events are not those that it signed");
+                    self.findings.push(unforgiven(&name, what));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Compares the checkpoints inside a segment that begins where the tree ends.

@@ -133,6 +133,10 @@ impl Walk {
         let seq = self.next_seq;
         let parts = engine.log.index().parts();
         let parts = if parts.next_seq() > seq { parts } else { engine.log.refresh()? };
+        if seq < parts.first_seq() {
+            let end = parts.first_seq().min(self.end);
+            return Ok(Stretch { end, events: Vec::new(), source: Source::Tail(None) });
+        }
         let seqs = seq..self.end;
         if let Some(part) = parts.sealed_at(seq) {
             let end = part.end_seq().min(self.end);

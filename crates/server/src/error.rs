@@ -242,6 +242,10 @@ impl ApiError {
             {
                 outline(StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE)
             }
+            ApiError::Engine(EngineError::Pruned { .. })
+            | ApiError::Search(SearchError::Engine(EngineError::Pruned { .. })) => {
+                told(StatusCode::GONE, "pruned", "What that needs is gone from the log.")
+            }
             ApiError::Search(_)
             | ApiError::Registration(_)
             | ApiError::Access(_)

@@ -109,6 +109,16 @@ impl Store {
         self.read(|connection| connection.query_all(&sql, &[], checkpoint))
     }
 
+    /// Lists the sizes of the checkpoints of more than `from` and fewer than `to` events, rising, each once.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the table cannot be read.
+    pub fn checkpoint_sizes(&self, from: u64, to: u64) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT DISTINCT size FROM checkpoint WHERE size > $1 AND size < $2 ORDER BY size";
+        let values = [Value::Int(signed(from)?), Value::Int(signed(to)?)];
+        self.read(|connection| connection.query_all(sql, &values, |row| row.unsigned(0, "checkpoint.size")))
+    }
+
     /// Returns the last checkpoint.
     ///
     /// # Errors

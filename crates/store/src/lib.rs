@@ -76,7 +76,7 @@ pub use people::{
 pub use postgres::{PostgresUrl, PostgresUrlError};
 pub use registry_documents::{DocumentAuthority, RegistryDocument};
 pub use saved_searches::{SavedSearch, SavedSearchId};
-pub use seal::SealLease;
+pub use seal::{PRUNED_STEP, SealLease};
 pub use sessions::{Session, SessionId};
 pub use sources::{GAPS_MAX, SOURCES_MAX, SourceState};
 pub use store::Store;

@@ -1,6 +1,6 @@
 //! Reading the log: head, tail rows, tiles.
 
-use annals_tlog::{Hash, TILE_BYTES};
+use annals_tlog::{Hash, Node, TILE_BYTES};
 
 use crate::batch::{ROW_EVENTS, TailRow};
 use crate::connection::{Connection, Mode};
@@ -90,6 +90,21 @@ impl Store {
         self.read(|connection| find_tile(connection, level, index))
     }
 
+    /// Returns the root of a perfect subtree under a full tile of level 0 whose events were pruned, if it was kept: see
+    /// [`SealLease::keep_nodes`](crate::SealLease::keep_nodes).
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn kept_node(&self, node: Node) -> Result<Option<Hash>, StoreError> {
+        self.read(|connection| {
+            connection.query_optional(
+                "SELECT hash FROM node WHERE level = $1 AND node_index = $2",
+                &[Value::Int(i64::from(node.level)), Value::Int(signed(node.index)?)],
+                |row| row.hash(0, "node.hash"),
+            )
+        })
+    }
+
     /// Returns time and seq of the last successful delete of a resource, by time.
     ///
     /// # Errors
@@ -163,7 +178,9 @@ impl Store {
 
 /// Reads the head's row; `lock` is empty, or what locks it.
 pub(crate) fn read_state(connection: &mut Connection, lock: &str) -> Result<LogState, StoreError> {
-    let sql = format!("SELECT size, root, sealed, manifest, rewritten, dropped FROM head WHERE id = 1{lock}");
+    let sql = format!(
+        "SELECT size, root, sealed, manifest, rewritten, dropped, pruned FROM head WHERE id = 1{lock}"
+    );
     connection.query_one(&sql, &[], "the head", |row| {
         let head = Head { size: row.unsigned(0, "head.size")?, root: row.hash(1, "the root")? };
         let (sealed, manifest) = (row.unsigned(2, "head.sealed")?, row.unsigned(3, "head.manifest")?);
@@ -173,6 +190,7 @@ pub(crate) fn read_state(connection: &mut Connection, lock: &str) -> Result<LogS
             manifest,
             rewritten: row.unsigned(4, "head.rewritten")?,
             dropped: row.unsigned(5, "head.dropped")?,
+            pruned: row.unsigned(6, "head.pruned")?,
         })
     })
 }

@@ -22,6 +22,9 @@ pub struct LogState {
     pub rewritten: u64,
     /// Events whose time was over, at most: 0 until the first is dropped.
     pub dropped: u64,
+    /// Events before this seq are gone whole: the segments begin here. A multiple of 65,536, so that the full tiles of level 1 and above give every
+    /// hash of them that a proof needs.
+    pub pruned: u64,
 }
 
 /// One segment: a run of sealed events and the object that holds them.

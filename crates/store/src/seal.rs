@@ -4,9 +4,11 @@
 //! [`SealLease::discard_sealed`] drops the tail rows that it replaces. Stopping between any two leaves a whole log: at
 //! worst an object that nothing names, or tail rows that nobody reads any more, and the next holder goes on.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use annals_model::record::Record;
+use annals_tlog::{Hash, Node};
 
 use crate::batch::RowBuilder;
 use crate::connection::{Connection, Mode, Transaction};
@@ -19,6 +21,8 @@ use crate::value::{Value, signed};
 
 /// Events under one full tile of level 1.
 const LEVEL_1_EVENTS: u64 = 65_536;
+/// Events that are pruned at once, or a multiple of it: what is left of them is full tiles of level 1.
+pub const PRUNED_STEP: u64 = LEVEL_1_EVENTS;
 /// Events under one full tile of level 0.
 const LEVEL_0_EVENTS: u64 = 256;
 
@@ -258,6 +262,52 @@ impl SealLease {
         }
         transaction.commit()?;
         Ok(written)
+    }
+
+    /// Keeps roots of small perfect subtrees, which nothing gives again once their events are pruned. A repetition is fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database fails.
+    pub fn keep_nodes(&mut self, nodes: &BTreeMap<Node, Hash>) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin(Mode::Write)?;
+        for (node, hash) in nodes {
+            transaction.execute(
+                "INSERT INTO node (level, node_index, hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                &[
+                    Value::Int(i64::from(node.level)),
+                    Value::Int(signed(node.index)?),
+                    Value::Bytes(hash.as_bytes()),
+                ],
+            )?;
+        }
+        transaction.commit()
+    }
+
+    /// Takes the oldest segments out of the log, those before a seq; their objects may be deleted then. One transaction, under the head's lock.
+    ///
+    /// # Errors
+    /// [`StoreError::ManifestConflict`] if segments do not hold exactly what is before the seq, none would be left, or the seq is no multiple of
+    /// [`PRUNED_STEP`].
+    pub fn prune(&mut self, before: u64) -> Result<(), StoreError> {
+        let (mut transaction, state) = self.lock_head()?;
+        let rows = read_segments(&mut transaction)?;
+        let mut next_seq = state.pruned;
+        for row in rows.iter().take_while(|row| row.end_seq() <= before) {
+            if row.first_seq == next_seq {
+                next_seq = row.end_seq();
+            }
+        }
+        if next_seq != before || before >= state.sealed || !before.is_multiple_of(PRUNED_STEP) {
+            let what = format!(
+                "no segments hold seqs {} to {before} exactly, or nothing would be left of {}",
+                state.pruned, state.sealed
+            );
+            return Err(StoreError::ManifestConflict { what });
+        }
+        let before = [Value::Int(signed(before)?)];
+        transaction.execute("DELETE FROM segment WHERE first_seq < $1", &before)?;
+        transaction.execute("UPDATE head SET pruned = $1, manifest = manifest + 1 WHERE id = 1", &before)?;
+        transaction.commit()
     }
 
     /// Notes that events are about to be dropped: from then on searches pass over what is left of them.

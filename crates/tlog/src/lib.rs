@@ -51,7 +51,7 @@ pub use frontier::{Frontier, FrontierError};
 pub use hash::{HASH_BYTES, Hash, empty_root, leaf_hash, node_hash};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NoteError, NoteSignature, SignedNote, Verified};
 pub use note_key::{KeyError, KeyId, SignatureType, SigningKey, VerifierKey};
-pub use proof::{Node, ProofError, consistency_proof, inclusion_proof, root_at, subtrees};
+pub use proof::{Node, ProofError, TILE_HEIGHT, consistency_proof, inclusion_proof, root_at, subtrees};
 pub use range_proof::{RangeError, RangeProof, range_proof};
 pub use text::NAME_BYTES_MAX;
 pub use tile::{TILE_BYTES, TILE_HASHES, Tile, TileBuilder, perfect_root};

@@ -9,7 +9,7 @@ use crate::hash::{Hash, empty_root, node_hash};
 use crate::tile::TILE_HASHES;
 
 /// Levels of the tree that a tile spans: 2^8 hashes.
-const TILE_HEIGHT: u8 = 8;
+pub const TILE_HEIGHT: u8 = 8;
 
 /// A perfect subtree: the 2^`level` leaves from leaf `index * 2^level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

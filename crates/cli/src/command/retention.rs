@@ -12,7 +12,8 @@ use crate::target::{TargetArgs, open_engine};
 
 /// Say how long events are kept, and drop those whose time is over
 ///
-/// Of a dropped event only its leaf hash, id and times are left: no search finds it, and every proof of other events stays good. Rules are tried in
+/// Of a dropped event only its leaf hash, id and times are left: no search finds it, and every proof of other events stays good. The oldest segments go
+/// whole once everything in them is over. Rules are tried in
 /// their order, and the first whose query matches decides. Legal holds win (`annals hold`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RetentionArgs {
@@ -135,12 +136,19 @@ pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyh
             if json {
                 let forgotten = report.forgotten;
                 return output::line(json!({"events": report.events, "segments": report.segments,
+                    "segments_pruned": report.segments_pruned, "pruned": report.pruned,
                     "old_pages_forgotten": forgotten.pages, "older_versions_forgotten": forgotten.versions}));
             }
             output::line(format_args!(
                 "dropped {} events; {} segments were written again",
                 report.events, report.segments
             ))?;
+            if report.segments_pruned > 0 {
+                output::line(format_args!(
+                    "{} segments went whole; the log begins at seq {}",
+                    report.segments_pruned, report.pruned
+                ))?;
+            }
             say_what_is_left(report.forgotten);
             Ok(())
         }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals_engine::{Engine, Options, Principal, SealPolicy, SigningPolicy};
+use annals_engine::{Engine, Options, Principal, RetentionReport, SealPolicy, SigningPolicy};
 use annals_server::BoundServer;
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -213,8 +213,9 @@ async fn drop_what_is_over(engine: Arc<Engine>) {
         let run =
             tokio::task::spawn_blocking(move || engine.run_retention(&Principal::operator(), &mut |_, _| {}));
         match run.await {
-            Ok(Ok(report)) if report.events > 0 => {
-                tracing::info!(events = report.events, segments = report.segments, "dropped what was over");
+            Ok(Ok(report)) if report.events > 0 || report.segments_pruned > 0 => {
+                let RetentionReport { events, segments, segments_pruned, .. } = report;
+                tracing::info!(events, segments, segments_pruned, "dropped what was over");
                 if !report.forgotten.versions {
                     tracing::warn!(
                         "the bucket does not let us list or delete older versions of segments; they may hold what was dropped"

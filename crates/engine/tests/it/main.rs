@@ -17,6 +17,7 @@ mod license;
 mod oidc;
 mod organizations;
 mod people;
+mod prune;
 mod registration;
 mod retention;
 mod saved_searches;

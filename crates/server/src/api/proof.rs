@@ -219,6 +219,7 @@ pub(crate) async fn show_checkpoint(
         (status = 400, description = "A parameter is wrong, or nothing so large is signed", body = Problem),
         (status = 401, description = "No or unknown credential", body = Problem),
         (status = 403, description = "The caller may not read the log", body = Problem),
+        (status = 410, description = "The older checkpoint is of fewer events than retention took out of the log", body = Problem),
     ),
     security(("token" = []), ("coder_token" = []), ("session" = [])),
 )]
@@ -251,6 +252,7 @@ pub(crate) async fn show_consistency(
         (status = 401, description = "No or unknown credential", body = Problem),
         (status = 403, description = "The caller may not read the log, or, for leaves, not all of it", body = Problem),
         (status = 404, description = "There is no such tile, or no checkpoint covers it", body = Problem),
+        (status = 410, description = "Retention took its events out of the log", body = Problem),
     ),
     security(("token" = []), ("coder_token" = []), ("session" = [])),
 )]

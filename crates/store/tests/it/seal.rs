@@ -1,6 +1,7 @@
 //! Sealing: the lease, publishing, merging, discarding.
 
 use annals_store::StoreError;
+use annals_tlog::Node;
 
 use crate::fixture::{Fixture, append, check, frontier, segment, seqs};
 
@@ -10,6 +11,7 @@ on_both! {
     segments_are_merged_and_rewritten_in_place,
     discarding_goes_step_by_step_and_keeps_what_the_tree_needs,
     sealing_and_appending_do_not_disturb_each_other,
+    only_whole_segments_are_pruned_and_never_all,
 }
 
 fn one_has_the_lease_at_a_time(fixture: &Fixture) {
@@ -105,4 +107,30 @@ fn sealing_and_appending_do_not_disturb_each_other(fixture: &Fixture) {
         }
     });
     assert_eq!(check(&fixture.store).unwrap().root, frontier(40 * 256).root());
+}
+
+fn only_whole_segments_are_pruned_and_never_all(fixture: &Fixture) {
+    append(&fixture.store, 0..66_048);
+    let mut lease = fixture.store.try_seal_lease().unwrap().unwrap();
+    lease.publish(&segment(0..65_536)).unwrap();
+    for wrong in [256, 65_536, 131_072] {
+        let error = lease.prune(wrong).unwrap_err();
+        assert!(matches!(error, StoreError::ManifestConflict { .. }), "{wrong}: {error}");
+    }
+    lease.publish(&segment(65_536..66_048)).unwrap();
+    while lease.discard_sealed(100).unwrap() {}
+    let manifest = fixture.store.state().unwrap().manifest;
+    let node = Node { level: 3, index: 7 };
+    let nodes = [(node, annals_tlog::leaf_hash(b"any"))].into();
+    lease.keep_nodes(&nodes).unwrap();
+    lease.keep_nodes(&nodes).unwrap();
+    lease.prune(65_536).unwrap();
+    let (state, rows) = fixture.store.segments().unwrap();
+    assert_eq!((state.pruned, state.sealed, state.manifest), (65_536, 66_048, manifest + 1));
+    assert_eq!(rows, [segment(65_536..66_048)]);
+    assert_eq!(fixture.store.kept_node(node).unwrap(), nodes.get(&node).copied());
+    assert_eq!(fixture.store.kept_node(Node { level: 3, index: 8 }).unwrap(), None);
+    assert!(lease.prune(66_048).is_err(), "one stays");
+    append(&fixture.store, 66_048..66_100);
+    assert_eq!(check(&fixture.store).unwrap().size, 66_100);
 }

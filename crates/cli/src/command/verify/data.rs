@@ -37,6 +37,7 @@ pub(super) fn run(
             "good": is_good,
             "result": result,
             "gone": report.gone,
+            "pruned": report.pruned,
             "withheld": report.withheld.iter().map(finding_json).collect::<Vec<_>>(),
             "untrusted_keys": foreign,
             "events": report.events,
@@ -62,8 +63,12 @@ pub(super) fn run(
                 0 => String::new(),
                 gone => format!("; {gone} values or events were erased or dropped"),
             };
+            let pruned = match report.pruned {
+                0 => String::new(),
+                pruned => format!("; nothing is left before seq {pruned}"),
+            };
             output::line(format_args!(
-                "{result}: {} events, {} of them in {} segments, {} checkpoints{gone}; root {root}",
+                "{result}: {} events, {} of them in {} segments, {} checkpoints{gone}{pruned}; root {root}",
                 report.events, report.sealed, report.segments, report.checkpoints
             ))?;
         }
