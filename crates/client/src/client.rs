@@ -69,7 +69,7 @@ pub enum ClientError {
     },
 }
 
-fn summary(problem: &Value) -> String {
+pub(crate) fn summary(problem: &Value) -> String {
     let text =
         |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut parts = vec![text(problem, "message"), text(problem, "detail")];

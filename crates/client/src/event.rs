@@ -2,6 +2,7 @@
 
 use annals_model::auditable::{AuditField, Auditable};
 use annals_model::registry::Policy;
+use annals_model::time::Time;
 use serde_json::{Map, Value, json};
 
 /// An event to send.
@@ -87,7 +88,19 @@ impl Event {
 
     /// Returns the wire form.
     pub fn to_json(&self) -> String {
-        Value::Object(self.members.clone()).to_string()
+        serde_json::to_string(&self.members).unwrap_or_default()
+    }
+
+    /// The wire form with a time, if it has none: when it happened, not when it arrived.
+    pub(crate) fn to_wire(&self, now: Time) -> Vec<u8> {
+        let mut text = Vec::with_capacity(1_024);
+        // Values are JSON already, and a buffer takes all.
+        let _ = serde_json::to_writer(&mut text, &self.members);
+        if !self.members.contains_key("time") && text.ends_with(b"}") {
+            text.pop();
+            text.extend_from_slice(format!(r#","time":"{now}"}}"#).as_bytes());
+        }
+        text
     }
 
     fn set(&mut self, name: &str, value: impl Into<Value>) {

@@ -1,7 +1,7 @@
 //! The SDK: sends events of an application to Annals, and reads them back.
 //!
-//! This first generation sends what it is given and waits for the answer: an event whose call returned is on the server's
-//! disk. It deliberately keeps no queue and no spool of its own. Read [`Client`] first, then [`Event`].
+//! [`Auditor`] takes events at once and brings each to the server, whatever becomes of either; [`Client`] sends what it is given and waits for the answer.
+//! Read [`Event`] first, then [`Auditor`].
 //!
 //! ```no_run
 //! use annals_client::{Auditable, Client, Event};
@@ -27,13 +27,17 @@
 //! # }
 //! ```
 
+mod auditor;
 mod client;
 mod event;
 pub mod evidence;
 mod lasting;
+mod spool;
 
 pub use annals_model as model;
 pub use annals_model::auditable::Auditable;
+pub use auditor::{Auditor, AuditorOptions, AuditorStats, EmitError};
 pub use client::{Client, ClientError};
 pub use event::{Event, EventError};
 pub use lasting::{EventStream, ExportStream, FollowedEvent};
+pub use spool::SpoolError;

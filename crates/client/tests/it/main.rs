@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod auditor;
 mod events;
 mod evidence;
 
