@@ -72,8 +72,8 @@ pub enum EvidenceError {
     },
     /// Events of the range were dropped.
     #[error(
-        "{count} events of the range were dropped by retention, so that it cannot be shown whole; nothing is left before seq {first}; take what is \
-         left behind it by another query"
+        "{count} events of the range were dropped by retention, so that it cannot be shown whole{}; take what is left by another query",
+        if *first == 0 { String::new() } else { format!(", and nothing is left before seq {first}") }
     )]
     Dropped {
         /// How many.
@@ -191,6 +191,13 @@ impl Engine {
             return Err(error.into());
         }
         progress(done, count);
+        if done != count {
+            // Dropped since they were counted.
+            return Err(EvidenceError::Dropped {
+                count: count.saturating_sub(done),
+                first: self.log.refresh()?.first_seq(),
+            });
+        }
         let (from_seq, to_seq) = written.unwrap_or((0, 0));
         let epochs = self.store.epochs().map_err(EngineError::from)?;
         let epoch =

@@ -92,11 +92,14 @@ impl Engine {
         mut each: impl FnMut(FoundEvent<'_>) -> Result<T, EngineError>,
     ) -> Result<Followed<T>, SearchError> {
         let Readable { filter, .. } = self.readable_filter(principal, query)?;
-        let size = self.log.refresh()?.next_seq();
+        let parts = self.log.refresh()?;
+        let size = parts.next_seq();
         let from = match after_seq {
             Some(after_seq) => check_is_in(after_seq, size)? + 1,
             None => 0,
         };
+        let from = from.max(parts.first_seq());
+        drop(parts);
         let end = size.min(from.saturating_add(LOOK_SEQS_MAX));
         let mut walk = Walk::new(filter, from..end);
         let registry = self.registry.current().registry;

@@ -142,6 +142,13 @@ impl Going {
         }
     }
 
+    /// And one event more, wherever it stands.
+    pub(crate) fn add(&mut self, seq: u64) {
+        let (from, to) =
+            if self.events == 0 { (seq, seq) } else { (self.from_seq.min(seq), self.to_seq.max(seq)) };
+        *self = Going { events: self.events + 1, from_seq: from, to_seq: to };
+    }
+
     /// With what goes of a later part of the log.
     pub(crate) fn and(self, later: Going) -> Going {
         match (self.events, later.events) {
@@ -267,7 +274,7 @@ impl Engine {
         self.keep(principal, HOLDS, &holds, event)
     }
 
-    /// Counts what a run would drop now, rule by rule; changes nothing. Control records, which are never dropped, may be among the numbers.
+    /// Counts what a run would drop now, rule by rule; changes nothing. Control records, which go with a whole segment only, may be among the numbers.
     ///
     /// # Errors
     /// [`RetentionError`] if the caller may not, or the log failed.
@@ -299,7 +306,6 @@ impl Engine {
         self.manage(principal, || OwnEvent::new("erase", "retention", "events whose time is over"))?;
         let mut report = RetentionReport::default();
         let mut failed = None;
-        let due = self.due_filters()?;
         // A damaged segment keeps none of the others from losing what is over.
         let mut heed = |result: Result<(), RetentionError>| match result {
             Err(RetentionError::Engine(error)) if error.is_damage() => {
@@ -308,9 +314,9 @@ impl Engine {
             }
             result => result,
         };
-        heed(self.prune(principal, &due, &mut report, progress))?;
-        for due in &due {
-            heed(self.drop_events(principal, due, &mut report, progress))?;
+        heed(self.prune(principal, &mut report, progress))?;
+        for due in self.due_filters()? {
+            heed(self.drop_events(principal, &due, &mut report, progress))?;
         }
         failed.map_or(Ok(report), |error| Err(error.into()))
     }
@@ -427,7 +433,7 @@ impl Engine {
 
     /// For each rule what it would drop, without what an earlier one decides, and the moment before which it happened. A rule whose query cannot be read
     /// any more drops nothing, nor does any rule behind it.
-    fn due_filters(&self) -> Result<Vec<Due>, EngineError> {
+    pub(crate) fn due_filters(&self) -> Result<Vec<Due>, EngineError> {
         let now = self.now().as_micros();
         let rules: Vec<RetentionRule> = self.listed(RULES)?;
         let (mut due, mut earlier) = (Vec::new(), Vec::new());

@@ -101,15 +101,24 @@ impl OlderVersions {
         Ok(())
     }
 
-    /// Deletes an object with all its versions.
-    fn delete_object(&mut self, objects: &Objects, name: &str) -> Result<(), EngineError> {
+    /// Deletes an object with all its versions, and its cached index.
+    pub(crate) fn delete_object(&mut self, objects: &Objects, name: &str) -> Result<(), EngineError> {
         match objects.delete_for_good(name) {
             Err(ObjectError::Denied { .. }) => {
                 self.is_refused = true;
-                Ok(objects.delete(name)?)
+                objects.delete(name)?;
             }
-            result => Ok(result?),
+            result => result?,
         }
+        if let Err(error) = objects.remove_cached(name) {
+            warn!(%error, object = name, "a cached index could not be deleted");
+        }
+        Ok(())
+    }
+
+    /// As far as the bucket told, it keeps none of what was deleted.
+    pub(crate) fn are_forgotten(&self) -> bool {
+        !self.is_refused
     }
 }
 
@@ -201,7 +210,7 @@ impl Engine {
     ) -> Result<Forgotten, EngineError> {
         self.log.refresh_manifest()?;
         self.delete_unnamed(lease, older)?;
-        Ok(Forgotten { pages: lease.forget_old_pages()?, versions: !older.is_refused })
+        Ok(Forgotten { pages: lease.forget_old_pages()?, versions: older.are_forgotten() })
     }
 
     /// Writes a segment again, and puts it in the place of the old one.
@@ -262,9 +271,6 @@ impl Engine {
             let is_ours = seqs_of(&object.name).is_some_and(|seqs| seqs.end <= state.head.size);
             if is_ours && !named.contains(object.name.as_str()) {
                 older.delete_object(&self.objects, &object.name)?;
-                if let Err(error) = self.objects.remove_cached(&object.name) {
-                    warn!(%error, object = object.name, "a cached index could not be deleted");
-                }
             }
         }
         Ok(())

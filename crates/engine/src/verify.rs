@@ -105,8 +105,14 @@ pub(crate) fn verify_parts(
     let mut gone = Gone::default();
     let mut tiles: Option<Tiles<'_>> = None;
     let mut gone_before = Frontier::new();
+    let mut passes = 0;
     loop {
         let (state, rows) = store.segments()?;
+        if passes > 0 && state.pruned != gone_before.size() {
+            // What was counted stands in segments that are gone now: once more from the beginning.
+            return verify_parts(store, objects, place, depth, progress);
+        }
+        passes += 1;
         if state.pruned != gone_before.size() {
             let mut compare = |tree: &Frontier| signed.compare(tree);
             gone_before = pruned::tree_before(store, state.pruned, &mut compare, &mut findings)?;
@@ -118,6 +124,7 @@ pub(crate) fn verify_parts(
         };
         let mut frontier = gone_before.clone();
         let known = std::mem::take(&mut checked);
+        let mut is_replaced = false;
         each_checked(objects, store.log_id(), &rows, &known, &mut |row, result| {
             if row.first_seq != frontier.size() {
                 let what = format!("the manifest has no segment for seq {}", frontier.size());
@@ -138,6 +145,10 @@ pub(crate) fn verify_parts(
                         findings.push(finding(&row.object, what));
                     }
                 }
+                Some(Err(error)) if error.is_missing() && !is_named(store, row)? => {
+                    is_replaced = true;
+                    return Ok(ControlFlow::Break(()));
+                }
                 Some(Err(error)) if error.is_damage() => {
                     findings.push(finding(&row.object, error.to_string()))
                 }
@@ -150,6 +161,10 @@ pub(crate) fn verify_parts(
             progress(frontier.size(), state.head.size);
             Ok(ControlFlow::Continue(()))
         })?;
+        if is_replaced {
+            // An erasure or retention wrote or took the segment away meanwhile: once more from the beginning.
+            return verify_parts(store, objects, place, depth, progress);
+        }
         let sealed = frontier.size();
         let mut report = VerifyReport {
             events: state.head.size,
@@ -189,6 +204,11 @@ pub(crate) fn verify_parts(
         report.withheld.append(&mut signed.withheld);
         return Ok(report);
     }
+}
+
+/// Whether the manifest still names an object.
+fn is_named(store: &Store, row: &SegmentRow) -> Result<bool, EngineError> {
+    Ok(store.segments()?.1.iter().any(|named| named.object == row.object))
 }
 
 /// What the index of a segment says that its events do not. Checksums cannot tell: whoever writes a file writes those too.

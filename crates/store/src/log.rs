@@ -1,6 +1,8 @@
 //! Reading the log: head, tail rows, tiles.
 
-use annals_tlog::{Hash, Node, TILE_BYTES};
+use std::ops::Range;
+
+use annals_tlog::{Hash, Node, TILE_BYTES, TILE_HEIGHT};
 
 use crate::batch::{ROW_EVENTS, TailRow};
 use crate::connection::{Connection, Mode};
@@ -102,6 +104,29 @@ impl Store {
                 &[Value::Int(i64::from(node.level)), Value::Int(signed(node.index)?)],
                 |row| row.hash(0, "node.hash"),
             )
+        })
+    }
+
+    /// Returns all of them that lie in a range of leaves.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub fn kept_nodes(&self, leaves: Range<u64>) -> Result<Vec<(Node, Hash)>, StoreError> {
+        self.read(|connection| {
+            let mut nodes = Vec::new();
+            for level in 0..TILE_HEIGHT {
+                let values = [
+                    Value::Int(i64::from(level)),
+                    Value::Int(signed(leaves.start >> level)?),
+                    Value::Int(signed(leaves.end >> level)?),
+                ];
+                let sql = "SELECT node_index, hash FROM node WHERE level = $1 AND node_index >= $2 AND node_index < $3";
+                nodes.extend(connection.query_all(sql, &values, |row| {
+                    let index = row.unsigned(0, "node.node_index")?;
+                    Ok((Node { level, index }, row.hash(1, "node.hash")?))
+                })?);
+            }
+            Ok(nodes)
         })
     }
 

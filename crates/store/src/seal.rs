@@ -272,7 +272,8 @@ impl SealLease {
         let mut transaction = self.connection.begin(Mode::Write)?;
         for (node, hash) in nodes {
             transaction.execute(
-                "INSERT INTO node (level, node_index, hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                "INSERT INTO node (level, node_index, hash) VALUES ($1, $2, $3)
+                 ON CONFLICT (level, node_index) DO UPDATE SET hash = excluded.hash",
                 &[
                     Value::Int(i64::from(node.level)),
                     Value::Int(signed(node.index)?),

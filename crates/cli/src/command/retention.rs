@@ -121,13 +121,17 @@ pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyh
         RetentionCommand::Run { dry_run, yes } => {
             let plan = engine.plan_retention(&operator)?;
             let events: u64 = plan.iter().map(|count| count.events).sum();
-            if *dry_run || events == 0 {
+            if *dry_run {
                 return print_plan(&plan, json);
             }
             if !json {
                 print_plan(&plan, false)?;
             }
-            anyhow::ensure!(*yes || confirmed()?, "nothing was dropped; --yes does it without asking");
+            // Without anything new to drop it still clears what was dropped before.
+            anyhow::ensure!(
+                *yes || events == 0 || confirmed()?,
+                "nothing was dropped; --yes does it without asking"
+            );
             let bar = output::progress_bar("{bar:40} {pos}/{len} events gone through  {eta} left", json);
             let report = engine
                 .run_retention(&operator, &mut |done, all| output::show_progress(&bar, done, all))

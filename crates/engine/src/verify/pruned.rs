@@ -54,11 +54,13 @@ pub(super) struct Kept<'s> {
     store: &'s Store,
     /// Roots over whole tiles, which many checkpoints share.
     known: HashMap<Node, Hash>,
+    /// What was kept under one full tile of level 1, by its number: checkpoints are asked for in their order.
+    below: (u64, HashMap<Node, Hash>),
 }
 
 impl<'s> Kept<'s> {
     pub(super) fn new(store: &'s Store) -> Kept<'s> {
-        Kept { store, known: HashMap::new() }
+        Kept { store, known: HashMap::new(), below: (u64::MAX, HashMap::new()) }
     }
 
     /// The root of the tree of so many events, all of them gone; none if what it takes was not kept.
@@ -76,7 +78,12 @@ impl<'s> Kept<'s> {
         }
         let missing = || StoreError::Damaged { what: "a hash was not kept".to_owned() };
         if node.level < TILE_HEIGHT {
-            return Ok(self.store.kept_node(node)?.ok_or_else(missing)?);
+            let tile = (node.index << node.level) / PRUNED_STEP;
+            if self.below.0 != tile {
+                let kept = self.store.kept_nodes(tile * PRUNED_STEP..(tile + 1) * PRUNED_STEP)?;
+                self.below = (tile, kept.into_iter().collect());
+            }
+            return Ok(self.below.1.get(&node).copied().ok_or_else(missing)?);
         }
         let (level, index, range) = node.in_tile();
         let hash = match self.store.tile_if_kept(level, index)? {

@@ -198,6 +198,13 @@ fn a_hold_or_a_younger_control_record_keeps_a_segment() {
     log.sign();
     assert_eq!(log.run().segments_pruned, 0);
     log.now.fetch_add(2 * DAY_US, Ordering::Relaxed);
+    // A hold and an earlier rule keep records of the log itself, too.
+    let hold = log.engine.add_hold(&operator, "resource_type:retention", "case 8").unwrap();
+    assert_eq!(log.run().segments_pruned, 0);
+    log.engine.release_hold(&operator, &hold.id).unwrap();
+    let longer = log.engine.add_retention_rule(&operator, "resource_type:retention", 3_650).unwrap();
+    assert_eq!(log.run().segments_pruned, 0);
+    log.engine.remove_retention_rule(&operator, &longer.id).unwrap();
     let report = log.run();
     assert_eq!((report.pruned, log.count("resource_target:more-*")), (2 * STEP as u64, 0), "{report:?}");
     let log = log.restarted(|dir| {
@@ -205,6 +212,25 @@ fn a_hold_or_a_younger_control_record_keeps_a_segment() {
         assert_eq!((report.findings, report.withheld), (vec![], vec![]));
     });
     assert_eq!(log.count("resource_target:last-*"), 2_000);
+}
+
+#[test]
+fn nothing_goes_whose_tiles_would_not_stand_for_it() {
+    let (log, _) = Log::new();
+    let operator = Principal::operator();
+    let database = rusqlite::Connection::open(log.dir.path().join("annals.db")).unwrap();
+    let change = "UPDATE tile SET hashes = ?1 WHERE level = 1 AND tile_index = 0";
+    let tile = "SELECT hashes FROM tile WHERE level = 1 AND tile_index = 0";
+    let hashes: Vec<u8> = database.query_row(tile, [], |row| row.get(0)).unwrap();
+    let mut wrong = hashes.clone();
+    wrong[100] ^= 1;
+    database.execute(change, [wrong]).unwrap();
+    log.engine.add_retention_rule(&operator, "", 30).unwrap();
+    let refused = log.engine.run_retention(&operator, &mut |_, _| {}).unwrap_err();
+    assert!(refused.to_string().contains("tile 0 of level 1"), "{refused}");
+    assert!(log.segments()[0].starts_with("0000000000000000-"), "{:?}", log.segments());
+    database.execute(change, [hashes]).unwrap();
+    assert_eq!(log.run().pruned, STEP as u64);
 }
 
 #[test]

@@ -108,7 +108,8 @@ async fn list_page(
     }
     let (status, body) = ask(store, http, Method::GET, &Path::default(), query).await?;
     match status {
-        StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED => Ok(None),
+        // Places without versions refuse the question in one of these ways.
+        StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST => Ok(None),
         status if status.is_success() => {
             let text = String::from_utf8_lossy(&body);
             // A place that does not know the question may answer another one: a list of objects, or nothing.
