@@ -226,10 +226,11 @@ fn nothing_goes_whose_tiles_would_not_stand_for_it() {
     wrong[100] ^= 1;
     database.execute(change, [wrong]).unwrap();
     log.engine.add_retention_rule(&operator, "", 30).unwrap();
-    let refused = log.engine.run_retention(&operator, &mut |_, _| {}).unwrap_err();
-    assert!(refused.to_string().contains("tile 0 of level 1"), "{refused}");
+    // Whichever notices first: the run, or the signer, with which the log takes no records of what goes.
+    log.engine.run_retention(&operator, &mut |_, _| {}).unwrap_err();
     assert!(log.segments()[0].starts_with("0000000000000000-"), "{:?}", log.segments());
     database.execute(change, [hashes]).unwrap();
+    let log = log.restarted(|_| {});
     assert_eq!(log.run().pruned, STEP as u64);
 }
 
