@@ -1,6 +1,11 @@
 //! Building an event.
 
-use annals_model::auditable::{AuditField, Auditable};
+use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use annals_model::auditable::Auditable;
 use annals_model::registry::Policy;
 use annals_model::time::Time;
 use serde_json::{Map, Value, json};
@@ -9,6 +14,8 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone)]
 pub struct Event {
     members: Map<String, Value>,
+    /// The members `before` and `after`, as text; or nothing.
+    states: String,
 }
 
 /// Why an event cannot be built from two states of a resource.
@@ -28,8 +35,8 @@ impl Event {
     ///
     /// The event gets its id here: sent again after a lost answer, it is recorded once.
     pub fn new(action: &str, resource_type: &str, resource_target: &str) -> Event {
-        let mut event = Event { members: Map::new() };
-        event.set("id", uuid::Uuid::now_v7().to_string());
+        let mut event = Event { members: Map::new(), states: String::new() };
+        event.set("id", new_id());
         event.set("action", action);
         event.set("resource_type", resource_type);
         event.set("resource_target", resource_target);
@@ -53,15 +60,7 @@ impl Event {
         if let Some(id) = named.resource_id() {
             event.set("resource_id", id);
         }
-        let fields = |state: Option<&T>| state.map(Auditable::audit_fields).transpose();
-        let (old, new) = (fields(before)?, fields(after)?);
-        let secrets = changed_secrets(old.as_deref(), new.as_deref());
-        if let Some(old) = old {
-            event.set("before", snapshot(old, &secrets, "value before, withheld"));
-        }
-        if let Some(new) = new {
-            event.set("after", snapshot(new, &secrets, "value after, withheld"));
-        }
+        event.states = states(before, after)?;
         Ok(event)
     }
 
@@ -88,65 +87,146 @@ impl Event {
 
     /// Returns the wire form.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.members).unwrap_or_default()
+        String::from_utf8(self.text(None)).unwrap_or_default()
     }
 
     /// The wire form with a time, if it has none: when it happened, not when it arrived.
     pub(crate) fn to_wire(&self, now: Time) -> Vec<u8> {
-        let mut text = Vec::with_capacity(1_024);
-        // Values are JSON already, and a buffer takes all.
+        self.text(Some(now).filter(|_| !self.members.contains_key("time")))
+    }
+
+    fn text(&self, time: Option<Time>) -> Vec<u8> {
+        let mut text = Vec::with_capacity(512 + self.states.len());
+        // Neither values nor a buffer fail.
         let _ = serde_json::to_writer(&mut text, &self.members);
-        if !self.members.contains_key("time") && text.ends_with(b"}") {
-            text.pop();
-            text.extend_from_slice(format!(r#","time":"{now}"}}"#).as_bytes());
+        text.pop();
+        if !self.states.is_empty() {
+            text.push(b',');
+            text.extend_from_slice(self.states.as_bytes());
         }
+        if let Some(time) = time {
+            let _ = write!(text, r#","time":"{time}""#);
+        }
+        text.push(b'}');
         text
     }
 
     fn set(&mut self, name: &str, value: impl Into<Value>) {
+        if matches!(name, "before" | "after" | "diff") {
+            // The caller's own say stands in place of ours.
+            self.states.clear();
+        }
         self.members.insert(name.to_owned(), value.into());
     }
 }
 
-/// Names of the secret fields whose values differ; on a missing side a field counts as the zero of its type.
-fn changed_secrets(old: Option<&[AuditField]>, new: Option<&[AuditField]>) -> Vec<&'static str> {
-    let value = |side: Option<&[AuditField]>, name: &str| {
-        side.and_then(|fields| fields.iter().find(|field| field.name == name))
-            .map(|field| field.value.clone())
-    };
-    let names = new.or(old).into_iter().flatten().filter(|field| field.policy == Policy::Secret);
-    names
-        .map(|field| field.name)
-        .filter(|name| match (value(old, name), value(new, name)) {
-            (Some(old), Some(new)) => old != new,
-            (Some(only), None) | (None, Some(only)) => !is_zero(&only),
-            (None, None) => false,
-        })
-        .collect()
-}
-
-/// The fields to send. A changed secret is sent as a placeholder that differs between the sides, so that the server
-/// sees a change and no value; an unchanged one is not sent.
-fn snapshot(fields: Vec<AuditField>, changed_secrets: &[&str], placeholder: &str) -> Map<String, Value> {
-    let mut snapshot = Map::new();
-    for field in fields {
-        match field.policy {
-            Policy::Track | Policy::Abbreviate => snapshot.insert(field.name.to_owned(), field.value),
-            Policy::Secret if changed_secrets.contains(&field.name) => {
-                snapshot.insert(field.name.to_owned(), Value::from(placeholder))
+/// The members `before` and `after`, with the fields that may be sent. What is the same on both sides is left out: it is no change. A changed secret stands
+/// as a placeholder that differs between the sides, so that the server sees a change and no value.
+fn states<T: Auditable>(before: Option<&T>, after: Option<&T>) -> Result<String, EventError> {
+    let side = |state| (state, String::with_capacity(256), Vec::with_capacity(128));
+    let mut sides = [side(before), side(after)];
+    let placeholders = ["\"value before, withheld\"", "\"value after, withheld\""];
+    for (position, field) in T::definition().fields.iter().enumerate() {
+        if field.policy == Policy::Ignore {
+            continue;
+        }
+        for (state, _, value) in &mut sides {
+            value.clear();
+            if let Some(state) = state {
+                state.write_field(position, value)?;
             }
-            Policy::Secret | Policy::Ignore => None,
+        }
+        let [(old, _, old_value), (new, _, new_value)] = &sides;
+        let is_sent = match (old, new) {
+            (Some(_), Some(_)) => old_value != new_value,
+            // On the missing side it counts as the zero of its type, so that a secret that is none changed nothing.
+            (Some(_), None) => field.policy != Policy::Secret || !is_zero(old_value),
+            (None, _) => field.policy != Policy::Secret || !is_zero(new_value),
         };
+        if !is_sent {
+            continue;
+        }
+        for ((state, text, value), placeholder) in sides.iter_mut().zip(placeholders) {
+            if state.is_none() {
+                continue;
+            }
+            let value = match field.policy {
+                Policy::Secret => placeholder,
+                _ => std::str::from_utf8(value).unwrap_or("null"),
+            };
+            text.push(if text.is_empty() { '{' } else { ',' });
+            push_name(text, field.name);
+            text.push_str(value);
+        }
     }
-    snapshot
+    let mut members = String::with_capacity(sides[0].1.len() + sides[1].1.len() + 24);
+    for ((state, text, _), name) in sides.iter().zip(["before", "after"]) {
+        if state.is_some() {
+            if !members.is_empty() {
+                members.push(',');
+            }
+            push_name(&mut members, name);
+            members.push_str(if text.is_empty() { "{" } else { text });
+            members.push('}');
+        }
+    }
+    Ok(members)
 }
 
-fn is_zero(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(value) => !value,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(_) | Value::Object(_) => false,
+/// An id of version 7. Made without asking the system for random bytes each time, which would cost as much as all the rest.
+#[expect(clippy::disallowed_methods, reason = "the SDK runs in an application, without an engine")]
+fn new_id() -> String {
+    thread_local! {
+        static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::new(0));
+    }
+    // A keyed hash of a counter: the keys are random, and others in each thread.
+    let words = RANDOM.with(|(keys, counter)| {
+        counter.set(counter.get() + 1);
+        [keys.hash_one((counter.get(), 0_u8)), keys.hash_one((counter.get(), 1_u8))]
+    });
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&words[0].to_le_bytes());
+    random[8..].copy_from_slice(&words[1].to_le_bytes()[..2]);
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+}
+
+fn push_name(text: &mut String, name: &str) {
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        text.push('"');
+        text.push_str(name);
+        text.push('"');
+    } else {
+        text.push_str(&Value::from(name).to_string());
+    }
+    text.push(':');
+}
+
+fn is_zero(json: &[u8]) -> bool {
+    match serde_json::from_slice(json) {
+        Ok(Value::Null) => true,
+        Ok(Value::Bool(value)) => !value,
+        Ok(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Ok(Value::String(text)) => text.is_empty(),
+        Ok(Value::Array(_) | Value::Object(_)) | Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_of_version_7_and_differ() {
+        let threads: Vec<_> =
+            (0..4).map(|_| std::thread::spawn(|| (0..5_000).map(|_| new_id()).collect::<Vec<_>>())).collect();
+        let ids: Vec<String> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let distinct: std::collections::HashSet<&String> = ids.iter().collect();
+        assert_eq!(distinct.len(), 20_000);
+        let id: uuid::Uuid = ids[0].parse().unwrap();
+        assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+        let now = uuid::Uuid::now_v7().get_timestamp().unwrap().to_unix().0;
+        assert!(now.abs_diff(id.get_timestamp().unwrap().to_unix().0) < 60);
     }
 }

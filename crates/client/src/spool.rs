@@ -9,8 +9,9 @@ mod record;
 mod tests;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use record::{HEADER, RecordWriter};
 /// Bytes of a file, about.
 const FILE_BYTES: u64 = 8 * 1024 * 1024;
 const EXTENSION: &str = "spool";
+/// The next file, before it has a number.
+const SPARE: &str = "spare";
 
 /// Why a spool cannot be used, or did not take an event.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,8 @@ pub(crate) struct Spool {
     max_bytes: u64,
     /// Bytes after which a file is followed by the next one. What was sent is deleted by whole files.
     file_bytes: u64,
+    /// The next file is there, filled with zeros: writing over what the kernel has in memory costs a third of writing behind the end.
+    has_spare: AtomicBool,
     state: Mutex<State>,
     /// It is another one's turn to write, or there is room again.
     changed: Condvar,
@@ -91,6 +96,15 @@ struct State {
 impl Spool {
     /// Opens or creates a spool. What a process that was killed had not written whole, and so not accepted, is cut off.
     pub(crate) fn open(dir: &Path, source: &str, max_bytes: u64) -> Result<(Spool, Reader), SpoolError> {
+        Spool::open_with(dir, source, max_bytes, FILE_BYTES)
+    }
+
+    fn open_with(
+        dir: &Path,
+        source: &str,
+        max_bytes: u64,
+        file_bytes: u64,
+    ) -> Result<(Spool, Reader), SpoolError> {
         make_private_dir(dir).map_err(in_file(dir))?;
         let path = dir.join("lock");
         let lock = private().create(true).truncate(false).open(&path).map_err(in_file(&path))?;
@@ -126,12 +140,14 @@ impl Spool {
         let spool = Spool {
             dir: dir.to_owned(),
             max_bytes,
-            file_bytes: FILE_BYTES,
+            file_bytes,
+            has_spare: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
             _lock: lock,
         };
         let reader = Reader::new(dir, sent)?;
+        spool.prepare()?;
         Ok((spool, reader))
     }
 
@@ -203,27 +219,48 @@ impl Spool {
             Some((first, bytes)) if bytes < self.file_bytes => {
                 if !writer.has_file() {
                     let path = file_of(&self.dir, first);
-                    writer.set_file(private().append(true).open(&path).map_err(in_file(&path))?);
+                    let file = private().open(&path).map_err(in_file(&path))?;
+                    writer.set_file(file, bytes).map_err(in_file(&path))?;
                 }
                 (first, bytes)
             }
             _ => {
                 let path = file_of(&self.dir, number);
-                let mut file = private().append(true).create_new(true).open(&path).map_err(in_file(&path))?;
+                let begin = HEADER.len() as u64;
+                if self.has_spare.swap(false, Ordering::SeqCst) {
+                    std::fs::rename(self.dir.join(SPARE), &path).map_err(in_file(&path))?;
+                }
+                let mut file = private().create(true).open(&path).map_err(in_file(&path))?;
                 file.write_all(HEADER).map_err(in_file(&path))?;
-                writer.set_file(file);
-                (number, HEADER.len() as u64)
+                writer.set_file(file, begin).map_err(in_file(&path))?;
+                (number, begin)
             }
         };
         match writer.write(event, number) {
             Ok(written) => Ok((first, bytes + written)),
             Err(source) => {
-                // Half a record would hide those behind it. Where it cannot be cut off, the next event begins a new file.
+                // Half a record would hide those behind it.
                 let path = file_of(&self.dir, first);
                 writer.cut_off(bytes);
                 Err(SpoolError::File { path, source })
             }
         }
+    }
+
+    /// Makes the next file before it is needed.
+    pub(crate) fn prepare(&self) -> Result<(), SpoolError> {
+        if self.has_spare.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let path = self.dir.join(SPARE);
+        let make = || {
+            let mut file = private().create(true).truncate(true).open(&path)?;
+            file.write_all(HEADER)?;
+            io::copy(&mut io::repeat(0).take(self.file_bytes), &mut file)
+        };
+        make().map_err(in_file(&path))?;
+        self.has_spare.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Brings everything to the disk.

@@ -113,6 +113,14 @@ fn implementation(
             // A missing `Serialize` is then reported at the field's type.
             quote_spanned! {ty.span()=> #auditable::__private::field(__definition, #position, &self.#ident)? }
         });
+    let writes =
+        fields.iter().enumerate().filter(|(_, field)| field.attributes.policy != Policy::Ignore).map(
+            |(position, Recorded { ident, ty, .. })| {
+                quote_spanned! {ty.span()=>
+                    #position => #auditable::__private::write(__definition, #position, &self.#ident, __out),
+                }
+            },
+        );
     let resource_id = word(&auditable, fields, |attributes| attributes.id.as_ref());
     let resource_target = word(&auditable, fields, |attributes| attributes.target.as_ref());
 
@@ -136,6 +144,18 @@ fn implementation(
             ) -> ::core::result::Result<::std::vec::Vec<#auditable::AuditField>, #auditable::AuditFieldError> {
                 let __definition = <Self as #auditable::Auditable>::definition();
                 ::core::result::Result::Ok(::std::vec![#(#values),*])
+            }
+
+            fn write_field(
+                &self,
+                __position: usize,
+                __out: &mut ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), #auditable::AuditFieldError> {
+                let __definition = <Self as #auditable::Auditable>::definition();
+                match __position {
+                    #(#writes)*
+                    _ => ::core::result::Result::Ok(()),
+                }
             }
 
             fn resource_id(&self) -> ::core::option::Option<::std::string::String> {

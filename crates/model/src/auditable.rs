@@ -79,6 +79,20 @@ pub trait Auditable {
     /// The first field whose value is not representable as JSON, such as a map with keys that are not strings.
     fn audit_fields(&self) -> Result<Vec<AuditField>, AuditFieldError>;
 
+    /// Writes the value of the field at a position of [`Definition::fields`] as JSON, a secret **in clear**; nothing of an ignored one. For comparing two
+    /// values without making a [`Value`] of each.
+    ///
+    /// # Errors
+    /// As for [`Auditable::audit_fields`].
+    fn write_field(&self, position: usize, out: &mut Vec<u8>) -> Result<(), AuditFieldError> {
+        let Some(definition) = Self::definition().fields.get(position) else { return Ok(()) };
+        let fields = self.audit_fields()?;
+        if let Some(field) = fields.iter().find(|field| field.name == definition.name) {
+            __private::write(Self::definition(), position, &field.value, out)?;
+        }
+        Ok(())
+    }
+
     /// The value of the field marked `id`, if one is and it has one.
     fn resource_id(&self) -> Option<String>;
 
@@ -217,6 +231,20 @@ pub mod __private {
             }
             Err(source) => Err(AuditFieldError { kind: definition.kind, field: field.name, source }),
         }
+    }
+
+    pub fn write<T: Serialize + ?Sized>(
+        definition: &Definition,
+        position: usize,
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), AuditFieldError> {
+        let field = definition.fields[position].name;
+        serde_json::to_writer(out, value).map_err(|source| AuditFieldError {
+            kind: definition.kind,
+            field,
+            source,
+        })
     }
 
     /// A text, number or truth value as text; nothing else names a resource.

@@ -116,6 +116,9 @@ impl Sender {
             let _ = tokio::time::timeout(self.options.linger, shared.wake.notified()).await;
         }
         let batch = self.reader.batch(&shared.spool, events_max, BATCH_BYTES)?;
+        if let Err(error) = shared.spool.prepare() {
+            warn!(%error, "the next file of the spool cannot be made now; it is made when it is needed");
+        }
         shared.lost_files.store(self.reader.damaged(), Ordering::Relaxed);
         Ok((batch.len() > 0).then_some(batch))
     }

@@ -191,10 +191,17 @@ impl OpenFile {
                     let line_end = batch.lines.len();
                     batch.events.push(Place { number, line_end, record_end: at });
                 }
+                Found::End => {
+                    at = end;
+                    break;
+                }
                 // Beyond what was read at once, if the file goes on.
                 Found::Partial => return Ok(at + (rest.len() as u64) < end),
                 Found::Damaged => return Ok(false),
             }
+        }
+        if batch.len() == 0 {
+            self.at = at;
         }
         Ok(true)
     }
@@ -215,7 +222,7 @@ pub(super) fn end_of(path: &Path, first: u64) -> Result<(u64, u64), SpoolError> 
     loop {
         match record_in(rest) {
             Found::Event { number, bytes, .. } => (rest, next) = (&rest[bytes..], number + 1),
-            Found::Partial => break,
+            Found::End | Found::Partial => break,
             Found::Damaged => {
                 let kept = path.with_extension("damaged");
                 tracing::error!(file = %kept.display(), "the end of the spool is damaged; the file is kept");

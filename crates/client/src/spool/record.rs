@@ -1,7 +1,7 @@
 //! One event in a file of the spool.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 
 /// Begin of each file: "ANSP", and the version as a number of four bytes.
 pub(super) const HEADER: &[u8; 8] = b"ANSP\0\0\0\x01";
@@ -27,8 +27,11 @@ impl RecordWriter {
         self.file.is_some()
     }
 
-    pub(super) fn set_file(&mut self, file: File) {
+    /// Goes on at a place in a file.
+    pub(super) fn set_file(&mut self, mut file: File, at: u64) -> io::Result<()> {
+        file.seek(SeekFrom::Start(at))?;
         self.file = Some(file);
+        Ok(())
     }
 
     /// Writes a JSON object with source and number added, in one call of the system. Returns the bytes written.
@@ -53,11 +56,10 @@ impl RecordWriter {
         Ok(buffer.len() as u64)
     }
 
-    /// Takes back what a write that failed may have left behind the first bytes.
+    /// Takes back what a write that failed may have left behind the first bytes. Where it cannot be, the next event overwrites it.
     pub(super) fn cut_off(&mut self, bytes: u64) {
-        let is_cut = self.file.as_ref().is_some_and(|file| file.set_len(bytes).is_ok());
-        if !is_cut {
-            self.file = None;
+        if let Some(file) = self.file.take() {
+            let _ = file.set_len(bytes);
         }
     }
 }
@@ -66,6 +68,8 @@ impl RecordWriter {
 pub(super) enum Found<'b> {
     /// An event, and the bytes that it takes.
     Event { number: u64, event: &'b [u8], bytes: usize },
+    /// Nothing was written here yet: files are filled with zeros before.
+    End,
     /// Not a whole record: its end is not there yet, or never will be.
     Partial,
     /// No record.
@@ -76,12 +80,17 @@ pub(super) fn record_in(bytes: &[u8]) -> Found<'_> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Found::Partial };
     let Some((crc, rest)) = rest.split_first_chunk::<4>() else { return Found::Partial };
     let length = u32::from_be_bytes(*length) as usize;
+    if length == 0 && *crc == [0; 4] {
+        return Found::End;
+    }
     if length > annals_model::limits::EVENT_BYTES_MAX {
         return Found::Damaged;
     }
     let Some(rest) = rest.get(..8 + length) else { return Found::Partial };
     if crc32fast::hash(rest) != u32::from_be_bytes(*crc) {
-        return Found::Damaged;
+        // The process was killed in the middle of it, and a part is as it was before: an event ends with a brace.
+        let is_torn = rest.last() == Some(&0) && bytes[PREFIX_BYTES + length..].iter().all(|byte| *byte == 0);
+        return if is_torn { Found::Partial } else { Found::Damaged };
     }
     let (number, event) = rest.split_first_chunk::<8>().expect("8 bytes and the event");
     Found::Event { number: u64::from_be_bytes(*number), event, bytes: PREFIX_BYTES + length }

@@ -11,9 +11,7 @@ use super::{Reader, Spool, SpoolError};
 const WAIT: Duration = Duration::from_millis(20);
 
 fn open(dir: &Path, file_bytes: u64) -> (Spool, Reader) {
-    let (mut spool, reader) = Spool::open(dir, "app-1", 1 << 20).unwrap();
-    spool.file_bytes = file_bytes;
-    (spool, reader)
+    Spool::open_with(dir, "app-1", 1 << 20, file_bytes).unwrap()
 }
 
 fn event(n: u64, size: usize) -> String {
@@ -100,17 +98,18 @@ proptest! {
 
 /// Three events in one file; its path and bytes.
 fn three(dir: &Path) -> (std::path::PathBuf, Vec<u8>) {
-    let (spool, _) = open(dir, 1 << 20);
+    let (spool, _) = open(dir, 5_000);
     for n in 1..=3 {
         spool.append(event(n, 30).as_bytes(), WAIT).unwrap();
     }
     let path = dir.join("00000000000000000001.spool");
-    let bytes = std::fs::read(&path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(usize::try_from(spool.files()[0].1).unwrap());
     (path, bytes)
 }
 
 fn all(dir: &Path) -> (Vec<u64>, u64) {
-    let (spool, mut reader) = open(dir, 1 << 20);
+    let (spool, mut reader) = open(dir, 5_000);
     let batch = reader.batch(&spool, 100, 1 << 20).unwrap();
     let numbers = (0..batch.len()).map(|at| batch.event(at).0).collect();
     (numbers, spool.end())
@@ -121,12 +120,19 @@ fn an_event_that_was_not_written_whole_was_not_taken() {
     let dir = tempfile::tempdir().unwrap();
     let (path, bytes) = three(dir.path());
     let record = (bytes.len() - 8) / 3;
-    for cut in 0..bytes.len() {
-        std::fs::write(&path, &bytes[..cut]).unwrap();
+    for (cut, filled) in (0..bytes.len()).flat_map(|cut| [(cut, 0), (cut, 3_000)]) {
+        if cut < 8 && filled > 0 {
+            continue;
+        }
+        // What was not written is not there, or zeros.
+        let mut written = bytes[..cut].to_vec();
+        written.resize(cut + filled, 0);
+        std::fs::write(&path, written).unwrap();
         let whole = (cut.saturating_sub(8) / record) as u64;
         assert_eq!(all(dir.path()), ((1..=whole).collect(), whole + 1), "{cut} bytes");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 8 + whole * record as u64);
     }
+    assert!(!path.with_extension("damaged").exists());
 }
 
 #[test]
@@ -153,7 +159,7 @@ fn a_cursor_that_is_gone_or_damaged_sends_again() {
     let dir = tempfile::tempdir().unwrap();
     three(dir.path());
     {
-        let (spool, mut reader) = open(dir.path(), 1 << 20);
+        let (spool, mut reader) = open(dir.path(), 5_000);
         let batch = reader.batch(&spool, 2, 1 << 20).unwrap();
         reader.advance(&spool, &batch, 2).unwrap();
     }
@@ -170,8 +176,7 @@ fn a_cursor_that_is_gone_or_damaged_sends_again() {
 #[test]
 fn a_full_spool_and_a_second_process_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut spool, mut reader) = Spool::open(dir.path(), "app-1", 1_000).unwrap();
-    spool.file_bytes = 300;
+    let (spool, mut reader) = Spool::open_with(dir.path(), "app-1", 1_000, 300).unwrap();
     assert!(matches!(Spool::open(dir.path(), "app-1", 1_000), Err(SpoolError::InUse { .. })));
     let mut taken = 0;
     let full = loop {
