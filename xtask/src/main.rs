@@ -102,7 +102,9 @@ fn boundaries(file: &File) -> Option<String> {
         .find(|(library, home)| {
             // A test may forge what it checks, so what follows is only for tests.
             let mut lines = file.text.lines().take_while(|line| *line != "[dev-dependencies]");
-            let named = lines.any(|line| line.starts_with(&format!("{library} ")));
+            // What an application switches on is no part of this program.
+            let named = lines
+                .any(|line| line.starts_with(&format!("{library} ")) && !line.contains("optional = true"));
             named && !file.path.starts_with(home)
         })
         .map(|(library, home)| format!("{}: `{library}` is named by {home} alone", file.path))

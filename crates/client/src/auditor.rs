@@ -82,6 +82,9 @@ pub enum EmitError {
         /// Its bytes.
         bytes: usize,
     },
+    /// It cannot be made of the states that were given.
+    #[error(transparent)]
+    Event(#[from] crate::event::EventError),
     /// The server refused it; it stands in the file of rejected events.
     #[error("the server refused the event: {reason}")]
     Rejected {

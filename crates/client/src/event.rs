@@ -43,6 +43,13 @@ impl Event {
         event
     }
 
+    /// An action on a resource of a type that is named otherwise.
+    pub(crate) fn of_type(action: &str, resource_type: &str) -> Event {
+        let mut event = Event::new(action, resource_type, "");
+        event.members.remove("resource_target");
+        event
+    }
+
     /// An action that changed a resource: `before` is absent for a creation, `after` for a deletion.
     ///
     /// The comparison happens here. Of a secret field only that it changed leaves the process.
@@ -109,6 +116,21 @@ impl Event {
         }
         text.push(b'}');
         text
+    }
+
+    /// A member that the event has not said itself.
+    #[cfg(feature = "axum")]
+    pub(crate) fn set_if_absent(&mut self, name: &str, value: &Value) {
+        if !self.members.contains_key(name) {
+            self.set(name, value.clone());
+        }
+    }
+
+    /// What may stand in a log: no name, address or value.
+    #[cfg(feature = "axum")]
+    pub(crate) fn outline(&self) -> String {
+        let text = |name| self.members.get(name).and_then(Value::as_str).unwrap_or_default();
+        format!("{} {} {}", text("action"), text("resource_type"), text("id"))
     }
 
     fn set(&mut self, name: &str, value: impl Into<Value>) {

@@ -28,16 +28,23 @@
 //! ```
 
 mod auditor;
+mod background;
+mod change;
 mod client;
 mod event;
 pub mod evidence;
 mod lasting;
+#[cfg(feature = "axum")]
+mod layer;
 mod spool;
 
 pub use annals_model as model;
 pub use annals_model::auditable::Auditable;
 pub use auditor::{Auditor, AuditorOptions, AuditorStats, EmitError};
+pub use background::Background;
 pub use client::{Client, ClientError};
 pub use event::{Event, EventError};
 pub use lasting::{EventStream, ExportStream, FollowedEvent};
+#[cfg(feature = "axum")]
+pub use layer::{Audit, AuditContext, AuditLayer, AuditService, ForwardedHeader, NoAuditLayer};
 pub use spool::SpoolError;

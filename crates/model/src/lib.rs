@@ -20,6 +20,7 @@
 
 pub mod audit_log;
 pub mod auditable;
+pub mod client_address;
 pub mod diff;
 pub mod event;
 pub mod id;

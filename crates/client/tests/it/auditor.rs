@@ -9,17 +9,17 @@ use annals_engine::{Engine, NewToken, Options, Principal, SearchRequest, TokenKi
 use annals_server::Config;
 use serde_json::Value;
 
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(200);
 
-struct Log {
+pub(crate) struct Log {
     engine: Arc<Engine>,
-    token: String,
+    pub(crate) token: String,
     dir: tempfile::TempDir,
 }
 
 impl Log {
-    fn new() -> Log {
+    pub(crate) fn new() -> Log {
         tokio::task::block_in_place(Log::created)
     }
 
@@ -31,7 +31,7 @@ impl Log {
         Log { engine, token, dir }
     }
 
-    async fn serve(&self, listen: &str) -> std::net::SocketAddr {
+    pub(crate) async fn serve(&self, listen: &str) -> std::net::SocketAddr {
         let config = Config { listen: listen.parse().unwrap(), ..Config::default() };
         let server = annals_server::bind(Arc::clone(&self.engine), config).await.unwrap();
         let address = server.address();
@@ -45,12 +45,12 @@ impl Log {
         Auditor::open(client, self.spool(), options).unwrap()
     }
 
-    fn spool(&self) -> std::path::PathBuf {
+    pub(crate) fn spool(&self) -> std::path::PathBuf {
         self.dir.path().join("spool")
     }
 
     /// Every event of the source, the first one first.
-    fn recorded(&self) -> Vec<Value> {
+    pub(crate) fn recorded(&self) -> Vec<Value> {
         let request = SearchRequest { query: "source:app-1", limit: 1_000, offset: 0, after: None };
         let to_json =
             |found: annals_engine::FoundEvent<'_>| Ok(serde_json::to_value(found.into_audit_log()?).unwrap());

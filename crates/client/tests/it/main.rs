@@ -10,6 +10,7 @@
 mod auditor;
 mod events;
 mod evidence;
+mod layer;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -1,0 +1,335 @@
+//! Auditing requests: a tower layer, and the extractor [`Audit`] for axum.
+//!
+//! A handler that takes `Audit<T>` says what it changed; when the response is known, the layer records it with status, request id, address and browser. Requests
+//! under the layer run to their end also where the client hangs up, so that what happened and what is recorded are the same.
+//!
+//! ```no_run
+//! use annals_client::{Audit, AuditLayer, Auditable, Auditor};
+//! use axum::Router;
+//! use axum::routing::put;
+//! use serde::Serialize;
+//!
+//! #[derive(Serialize, Auditable)]
+//! #[audit(type = "greeting", crate = "annals_client::model")]
+//! struct Greeting {
+//!     #[audit(track, id)]
+//!     name: String,
+//!     #[audit(track)]
+//!     text: String,
+//! }
+//!
+//! async fn change(mut audit: Audit<Greeting>, text: String) {
+//!     audit.context().user("u-7", "demo-dev-1");
+//!     audit.before(Greeting { name: "first".to_owned(), text: "Hello".to_owned() });
+//!     audit.after(Greeting { name: "first".to_owned(), text });
+//! }
+//!
+//! # fn example(auditor: Auditor) -> Router {
+//! Router::new().route("/greeting", put(change)).layer(AuditLayer::new(auditor))
+//! # }
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use annals_model::auditable::Auditable;
+use annals_model::client_address::{client_address, forwarded, forwarded_for};
+use annals_model::limits::TEXT_BYTES_MAX;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::auditor::Auditor;
+use crate::change::Change;
+use crate::event::Event;
+
+/// The header by which proxies hand on the client's address. Only the one that they set is read: the other one is the client's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// Records what handlers say of a request when its response is known.
+#[derive(Debug, Clone)]
+pub struct AuditLayer {
+    auditor: Auditor,
+    trusted: Arc<[IpNet]>,
+    header: ForwardedHeader,
+}
+
+impl AuditLayer {
+    /// Records with an auditor; no proxy is trusted.
+    pub fn new(auditor: Auditor) -> AuditLayer {
+        AuditLayer { auditor, trusted: Arc::default(), header: ForwardedHeader::default() }
+    }
+
+    /// Believes these proxies what they say of the client's address, in this header.
+    #[must_use]
+    pub fn trusted_proxies(
+        self,
+        networks: impl IntoIterator<Item = IpNet>,
+        header: ForwardedHeader,
+    ) -> AuditLayer {
+        AuditLayer { trusted: networks.into_iter().collect(), header, ..self }
+    }
+
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let lines = |name: &str| -> Vec<String> {
+            let values = headers.get_all(name).into_iter();
+            values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
+        };
+        match self.header {
+            ForwardedHeader::XForwardedFor => {
+                let lines = lines("x-forwarded-for");
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                client_address(peer, forwarded_for(&lines), &self.trusted)
+            }
+            ForwardedHeader::Forwarded => {
+                let lines = lines("forwarded");
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                client_address(peer, forwarded(&lines), &self.trusted)
+            }
+        }
+    }
+}
+
+impl<S> Layer<S> for AuditLayer {
+    type Service = AuditService<S>;
+
+    fn layer(&self, inner: S) -> AuditService<S> {
+        AuditService { inner, layer: self.clone() }
+    }
+}
+
+/// What [`AuditLayer`] makes of a service.
+#[derive(Debug, Clone)]
+pub struct AuditService<S> {
+    inner: S,
+    layer: AuditLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for AuditService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let context = AuditContext::of(&request, &self.layer);
+        request.extensions_mut().insert(context.clone());
+        let recording = Recording {
+            auditor: self.layer.auditor.clone(),
+            context,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let response = self.inner.call(request);
+        // A task of its own: a client that hangs up stops the answer, not the work.
+        let work = tokio::spawn(async move {
+            let mut recording = recording;
+            let response = response.await;
+            if let Ok(response) = &response {
+                recording.status = response.status();
+            }
+            // Dropping it records, also where the handler panics.
+            drop(recording);
+            response
+        });
+        Box::pin(async move {
+            match work.await {
+                Ok(response) => response,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // The runtime is stopping, and nobody waits for the answer.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+/// Records when it is dropped.
+struct Recording {
+    auditor: Auditor,
+    context: AuditContext,
+    status: StatusCode,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let mut request = self.context.lock();
+        let (events, members) = (std::mem::take(&mut request.events), std::mem::take(&mut request.members));
+        drop(request);
+        for mut event in events {
+            for (name, value) in &members {
+                event.set_if_absent(name, value);
+            }
+            event.set_if_absent("status_code", &json!(self.status.as_u16()));
+            if let Err(error) = self.auditor.emit(&event) {
+                tracing::error!(%error, event = event.outline(), "an audit event was not taken");
+            }
+        }
+    }
+}
+
+/// What is known of a request; in its extensions, for middleware that knows who acts.
+#[derive(Debug, Clone, Default)]
+pub struct AuditContext(Arc<Mutex<OfRequest>>);
+
+#[derive(Debug, Default)]
+struct OfRequest {
+    /// Members that each event of the request gets.
+    members: Vec<(String, Value)>,
+    events: Vec<Event>,
+}
+
+impl AuditContext {
+    fn of<B>(request: &Request<B>, layer: &AuditLayer) -> AuditContext {
+        let headers = request.headers();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let context = AuditContext::default();
+        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+            context.with("ip", layer.address(peer.ip(), headers).to_string());
+        }
+        if let Some(agent) = text(header::USER_AGENT) {
+            context.with("user_agent", shortened(agent));
+        }
+        let id = text(header::HeaderName::from_static("x-request-id"))
+            .and_then(|id| id.parse::<uuid::Uuid>().ok());
+        context.with("request_id", id.unwrap_or_else(uuid::Uuid::new_v4).to_string());
+        context
+    }
+
+    /// Says who acts.
+    pub fn user(&self, id: &str, username: &str) {
+        self.with("user", json!({"id": id, "username": username}));
+    }
+
+    /// Any member of the wire form for each event of the request, such as `organization`, `impersonator`, or a whole `user`. The last word counts; what an
+    /// event says itself wins.
+    pub fn with(&self, name: &str, value: impl Into<Value>) {
+        let mut request = self.lock();
+        request.members.retain(|(member, _)| member != name);
+        request.members.push((name.to_owned(), value.into()));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, OfRequest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a handler changes: taken as an argument, filled while it works, recorded with the response. Nothing is recorded of a request in which no state
+/// of the resource was known.
+#[derive(Debug)]
+pub struct Audit<T: Auditable> {
+    context: AuditContext,
+    change: Change<T>,
+}
+
+impl<T: Auditable> Audit<T> {
+    /// What the handler does, if the method does not say it: POST creates, PUT and PATCH write, DELETE deletes.
+    pub fn action(&mut self, action: &str) -> &mut Audit<T> {
+        self.change.action(action);
+        self
+    }
+
+    /// The state before; absent for a creation.
+    pub fn before(&mut self, state: T) -> &mut Audit<T> {
+        self.change.before(state);
+        self
+    }
+
+    /// The state after; absent for a deletion.
+    pub fn after(&mut self, state: T) -> &mut Audit<T> {
+        self.change.after(state);
+        self
+    }
+
+    /// Any other member of the wire form of this event.
+    pub fn with(&mut self, name: &str, value: impl Into<Value>) -> &mut Audit<T> {
+        self.change.with(name, value.into());
+        self
+    }
+
+    /// Records nothing: the request changed nothing.
+    pub fn cancel(&mut self) {
+        self.change.cancel();
+    }
+
+    /// What every event of this request says.
+    pub fn context(&self) -> &AuditContext {
+        &self.context
+    }
+}
+
+impl<T: Auditable> Drop for Audit<T> {
+    fn drop(&mut self) {
+        match self.change.take() {
+            None => {}
+            Some(Ok(event)) => self.context.lock().events.push(event),
+            Some(Err(error)) => {
+                tracing::error!(%error, resource_type = T::resource_type(), "an audit event cannot be made");
+            }
+        }
+    }
+}
+
+impl<S: Sync, T: Auditable> FromRequestParts<S> for Audit<T> {
+    type Rejection = NoAuditLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Audit<T>, NoAuditLayer> {
+        let context = parts.extensions.get::<AuditContext>().cloned().ok_or(NoAuditLayer)?;
+        let action = match parts.method {
+            Method::POST => "create",
+            Method::DELETE => "delete",
+            _ => "write",
+        };
+        Ok(Audit { context, change: Change::new(action) })
+    }
+}
+
+/// A handler takes [`Audit`], but its router has no [`AuditLayer`].
+#[derive(Debug, Clone, Copy)]
+pub struct NoAuditLayer;
+
+impl fmt::Display for NoAuditLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the router has no AuditLayer, so that nothing of this handler would be recorded")
+    }
+}
+
+impl IntoResponse for NoAuditLayer {
+    fn into_response(self) -> axum::response::Response {
+        tracing::error!("{self}");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+}
+
+/// As much of a text as the server takes.
+fn shortened(text: &str) -> String {
+    text.chars()
+        .scan(0, |bytes, character| {
+            *bytes += character.len_utf8();
+            (*bytes <= TEXT_BYTES_MAX).then_some(character)
+        })
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! Requests and background work that audit themselves, over real connections.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use annals_client::{Audit, AuditLayer, Auditable, Auditor, AuditorOptions, Client, ForwardedHeader};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::auditor::{LONG, Log};
+
+#[derive(Debug, Clone, Serialize, Auditable)]
+#[audit(type = "greeting", crate = "annals_client::model")]
+struct Greeting {
+    #[audit(track, id)]
+    name: String,
+    #[audit(track)]
+    text: String,
+    #[audit(secret)]
+    key: String,
+}
+
+fn greeting(text: &str) -> Greeting {
+    Greeting { name: "first".to_owned(), text: text.to_owned(), key: format!("the key of {text}") }
+}
+
+/// A handler whose body says what becomes of it.
+async fn change(mut audit: Audit<Greeting>, body: String) -> StatusCode {
+    audit.context().user("u-7", "demo-dev-1");
+    audit.before(greeting("Hello"));
+    match body.as_str() {
+        "conflict" => return StatusCode::CONFLICT,
+        "panic" => panic!("the handler has a fault"),
+        "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
+        "nothing" => audit.cancel(),
+        _ => {}
+    }
+    audit.after(greeting(&body)).with("build_reason", "initiator");
+    StatusCode::OK
+}
+
+struct Site {
+    log: Log,
+    auditor: Auditor,
+    url: String,
+}
+
+impl Site {
+    async fn new() -> Site {
+        let log = Log::new();
+        let client = Client::new(&format!("http://{}", log.serve("127.0.0.1:0").await), &log.token).unwrap();
+        let options =
+            AuditorOptions { documents: vec![Greeting::document()], ..AuditorOptions::new("app-1") };
+        let auditor = Auditor::open(client, log.spool(), options).unwrap();
+        let layer = AuditLayer::new(auditor.clone())
+            .trusted_proxies(["127.0.0.0/8".parse().unwrap()], ForwardedHeader::XForwardedFor);
+        let app = Router::new()
+            .route("/greeting", put(change).delete(change))
+            .route("/quiet", get(async |_: Audit<Greeting>| "nothing is known of a greeting"))
+            .layer(layer)
+            .route("/bare", put(change));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async { axum::serve(listener, app).await });
+        Site { log, auditor, url }
+    }
+
+    fn put(&self, path: &str, body: &str) -> reqwest::RequestBuilder {
+        let request = reqwest::Client::new().put(format!("{}{path}", self.url)).body(body.to_owned());
+        request.header("user-agent", "demo-agent/1").header("x-forwarded-for", "192.0.2.5")
+    }
+
+    async fn recorded(&self) -> Vec<Value> {
+        assert!(self.auditor.flush(LONG).await);
+        self.log.recorded()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_handler_says_is_recorded_with_its_outcome() {
+    let site = Site::new().await;
+    let id = "0198aaaa-5d0c-4c3e-9b1f-000000000001";
+    let reply = site.put("/greeting", "Good day").header("x-request-id", id).send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert_eq!(site.put("/greeting", "conflict").send().await.unwrap().status(), 409);
+    site.put("/greeting", "panic").send().await.unwrap_err();
+    // The client goes away; the work goes on, and so does its record.
+    let hung_up = site.put("/greeting", "slow").timeout(Duration::from_millis(80)).send().await;
+    assert!(hung_up.unwrap_err().is_timeout());
+    site.put("/greeting", "nothing").send().await.unwrap();
+    reqwest::get(format!("{}/quiet", site.url)).await.unwrap();
+    assert_eq!(site.put("/bare", "x").send().await.unwrap().status(), 500, "without the layer it refuses");
+    let deleted =
+        reqwest::Client::new().delete(format!("{}/greeting", site.url)).body("Bye").send().await.unwrap();
+    assert_eq!(deleted.status(), 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    let events = site.recorded().await;
+    let of = |status: u64, action: &str| -> Vec<&Value> {
+        let is_it = |event: &&Value| event["status_code"] == status && event["action"] == action;
+        events.iter().filter(is_it).collect()
+    };
+    assert_eq!(events.len(), 5, "{events:#?}");
+    let written = of(200, "write");
+    assert_eq!(
+        (written.len(), of(409, "write").len(), of(500, "write").len(), of(200, "delete").len()),
+        (2, 1, 1, 1)
+    );
+    let first = written[0];
+    assert_eq!(first["diff"]["text"], json!({"old": "Hello", "new": "Good day", "secret": false}));
+    assert_eq!(first["diff"]["key"], json!({"old": "", "new": "", "secret": true}));
+    assert_eq!((&first["request_id"], &first["ip"]), (&json!(id), &json!("192.0.2.5")));
+    assert_eq!(
+        (&first["user_agent"], &first["user"]["username"]),
+        (&json!("demo-agent/1"), &json!("demo-dev-1"))
+    );
+    assert_eq!((&first["resource_id"], &first["build_reason"]), (&json!("first"), &json!("initiator")));
+    assert_eq!(written[1]["diff"]["text"]["new"], "slow", "the client that hung up");
+    // Nothing is said to have changed where it failed.
+    assert_eq!((&of(409, "write")[0]["diff"], &of(500, "write")[0]["diff"]), (&json!({}), &json!({})));
+    assert_eq!(of(500, "write")[0]["user"]["username"], "demo-dev-1", "also of a handler that panics");
+    assert!(
+        !std::fs::read(site.log.spool().join("00000000000000000001.spool"))
+            .unwrap()
+            .windows(11)
+            .any(|part| part == b"the key of ")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn background_work_has_an_outcome_too() {
+    let site = Site::new().await;
+    let work = || site.auditor.background::<Greeting>("autostop", "write").before(greeting("Hello"));
+    work()
+        .after(greeting("Bye"))
+        .with("on_behalf_of", json!({"username": "demo-dev-2"}))
+        .finish(200)
+        .unwrap();
+    work().cancel();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _work = work();
+        panic!("the job has a fault");
+    }));
+    assert!(panicked.is_err());
+    let events = site.recorded().await;
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!((&events[0]["status_code"], &events[1]["status_code"]), (&json!(200), &json!(500)));
+    assert_eq!(events[0]["actor_type"], "system");
+    assert_eq!(events[0]["on_behalf_of"]["username"], "demo-dev-2");
+    assert_eq!(events[0]["additional_fields"]["automatic_subsystem"], "autostop");
+    assert_eq!(events[0]["diff"]["text"]["new"], "Bye");
+}
