@@ -103,8 +103,8 @@ fn boundaries(file: &File) -> Option<String> {
             // A test may forge what it checks, so what follows is only for tests.
             let mut lines = file.text.lines().take_while(|line| *line != "[dev-dependencies]");
             // What an application switches on is no part of this program.
-            let named = lines
-                .any(|line| line.starts_with(&format!("{library} ")) && !line.contains("optional = true"));
+            let is_switch = |line: &str| line.contains("optional = true") || line.contains("\"dep:");
+            let named = lines.any(|line| line.starts_with(&format!("{library} ")) && !is_switch(line));
             named && !file.path.starts_with(home)
         })
         .map(|(library, home)| format!("{}: `{library}` is named by {home} alone", file.path))
