@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 
 use annals_model::limits::EVENT_BYTES_MAX;
 use annals_model::time::Time;
+use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use crate::client::Client;
@@ -127,7 +128,15 @@ pub struct AuditorStats {
 
 /// Gives events away. Cheap to clone. What was not sent when the last clone goes is sent after the next start.
 #[derive(Debug, Clone)]
-pub struct Auditor(Arc<Inner>);
+pub struct Auditor(Arc<Sink>);
+
+/// Where events go.
+#[derive(Debug)]
+enum Sink {
+    Spool(Inner),
+    /// For tests: the events as they would go on the wire.
+    Memory(Mutex<Vec<Value>>),
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -185,7 +194,20 @@ impl Auditor {
             drop(ending);
         });
         spawned.map_err(|source| SpoolError::File { path: dir.to_owned(), source })?;
-        Ok(Auditor(Arc::new(Inner { shared, wait_max, ended: Mutex::new(ended) })))
+        Ok(Auditor(Arc::new(Sink::Spool(Inner { shared, wait_max, ended: Mutex::new(ended) }))))
+    }
+
+    /// An auditor for tests: it keeps what it takes, and sends nothing. See [`crate::assert_audited`].
+    pub fn in_memory() -> Auditor {
+        Auditor(Arc::new(Sink::Memory(Mutex::default())))
+    }
+
+    /// What an auditor [`Auditor::in_memory`] has taken, the first one first, as it would go on the wire; nothing of another one.
+    pub fn taken(&self) -> Vec<Value> {
+        match &*self.0 {
+            Sink::Memory(events) => lock(events).clone(),
+            Sink::Spool(_) => Vec::new(),
+        }
     }
 
     /// Takes an event and returns: from then on it arrives, once, whatever becomes of this process and the server. Where the machine loses power, what was
@@ -194,7 +216,13 @@ impl Auditor {
     /// # Errors
     /// [`EmitError`] if it was not taken: the spool is full or its disk fails. The caller decides whether to go on.
     pub fn emit(&self, event: &Event) -> Result<(), EmitError> {
-        self.put(event).map(drop)
+        match &*self.0 {
+            Sink::Spool(inner) => inner.put(event).map(drop),
+            Sink::Memory(events) => {
+                keep(events, event);
+                Ok(())
+            }
+        }
     }
 
     /// The same, and waits until the server has it on its disk. Returns its seq.
@@ -202,12 +230,16 @@ impl Auditor {
     /// # Errors
     /// [`EmitError`]; after [`EmitError::NotConfirmed`] it is still in the spool, and sent later.
     pub async fn emit_durable(&self, event: &Event, wait: Duration) -> Result<u64, EmitError> {
-        let shared = &self.0.shared;
+        let inner = match &*self.0 {
+            Sink::Spool(inner) => inner,
+            Sink::Memory(events) => return Ok(keep(events, event)),
+        };
+        let shared = &inner.shared;
         let (answer, answered) = oneshot::channel();
         // Under the lock of those who wait, so that the sender cannot be done with it before we wait.
         let number = {
             let mut waiting = lock(&shared.waiting);
-            let number = self.put(event)?;
+            let number = inner.put(event)?;
             waiting.insert(number, answer);
             number
         };
@@ -223,27 +255,9 @@ impl Auditor {
         }
     }
 
-    fn put(&self, event: &Event) -> Result<u64, EmitError> {
-        let shared = &self.0.shared;
-        let text = event.to_wire(now());
-        // Source and number are added.
-        let number = match text.len() {
-            0..EVENT_ROOM => shared.spool.append(&text, self.0.wait_max).map_err(EmitError::Spool),
-            bytes => Err(EmitError::TooLarge { bytes }),
-        };
-        match &number {
-            Ok(_) => shared.emitted.fetch_add(1, Ordering::Relaxed),
-            Err(_) => shared.refused.fetch_add(1, Ordering::Relaxed),
-        };
-        if shared.is_idle.swap(false, Ordering::SeqCst) {
-            shared.wake.notify_one();
-        }
-        number
-    }
-
     /// Waits until the server has everything that was taken before, at most so long; says whether it has.
     pub async fn flush(&self, wait: Duration) -> bool {
-        let shared = &self.0.shared;
+        let Sink::Spool(Inner { shared, .. }) = &*self.0 else { return true };
         let end = shared.spool.end();
         let until = tokio::time::Instant::now() + wait;
         while shared.sent.load(Ordering::SeqCst) < end {
@@ -259,15 +273,22 @@ impl Auditor {
 
     /// Stops sending, after the request that is on its way and at most so long. What is left is sent after the next start.
     pub fn close(self, wait: Duration) {
-        self.0.shared.stop();
-        let ended = lock(&self.0.ended);
+        let Sink::Spool(inner) = &*self.0 else { return };
+        inner.shared.stop();
+        let ended = lock(&inner.ended);
         // The sender ends by dropping its side.
         let _ = ended.recv_timeout(wait);
     }
 
     /// What has become of events since the start.
     pub fn stats(&self) -> AuditorStats {
-        let shared = &self.0.shared;
+        let shared = match &*self.0 {
+            Sink::Spool(inner) => &inner.shared,
+            Sink::Memory(events) => {
+                let taken = lock(events).len() as u64;
+                return AuditorStats { emitted: taken, delivered: taken, ..AuditorStats::default() };
+            }
+        };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         AuditorStats {
             emitted: read(&shared.emitted),
@@ -285,7 +306,10 @@ impl Auditor {
 
     /// Events that the server refused, one a line: `{"reason", "event"}`. Whoever has put them right sends the events by any other way, under their ids.
     pub fn rejected_file(&self) -> PathBuf {
-        self.0.shared.dir.join(REJECTED)
+        match &*self.0 {
+            Sink::Spool(inner) => inner.shared.dir.join(REJECTED),
+            Sink::Memory(_) => PathBuf::from(REJECTED),
+        }
     }
 }
 
@@ -349,10 +373,37 @@ impl Shared {
     }
 }
 
+impl Inner {
+    fn put(&self, event: &Event) -> Result<u64, EmitError> {
+        let shared = &self.shared;
+        let text = event.to_wire(now());
+        // Source and number are added.
+        let number = match text.len() {
+            0..EVENT_ROOM => shared.spool.append(&text, self.wait_max).map_err(EmitError::Spool),
+            bytes => Err(EmitError::TooLarge { bytes }),
+        };
+        match &number {
+            Ok(_) => shared.emitted.fetch_add(1, Ordering::Relaxed),
+            Err(_) => shared.refused.fetch_add(1, Ordering::Relaxed),
+        };
+        if shared.is_idle.swap(false, Ordering::SeqCst) {
+            shared.wake.notify_one();
+        }
+        number
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.stop();
     }
+}
+
+/// Keeps an event of a test; returns its number.
+fn keep(events: &Mutex<Vec<Value>>, event: &Event) -> u64 {
+    let mut events = lock(events);
+    events.push(serde_json::from_slice(&event.to_wire(now())).unwrap_or_default());
+    events.len() as u64 - 1
 }
 
 /// An event has the time of the application's clock, not of the server's.

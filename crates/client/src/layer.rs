@@ -29,17 +29,18 @@
 //! # }
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use annals_model::auditable::Auditable;
 use annals_model::client_address::{client_address, forwarded, forwarded_for};
 use annals_model::limits::TEXT_BYTES_MAX;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -51,6 +52,9 @@ use tower_service::Service;
 use crate::auditor::Auditor;
 use crate::change::Change;
 use crate::event::Event;
+
+/// Routes that are listed as not audited: what has no route of its own must not fill the memory.
+const UNAUDITED_MAX: usize = 1_000;
 
 /// The header by which proxies hand on the client's address. Only the one that they set is read: the other one is the client's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,12 +72,18 @@ pub struct AuditLayer {
     auditor: Auditor,
     trusted: Arc<[IpNet]>,
     header: ForwardedHeader,
+    unaudited: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl AuditLayer {
     /// Records with an auditor; no proxy is trusted.
     pub fn new(auditor: Auditor) -> AuditLayer {
-        AuditLayer { auditor, trusted: Arc::default(), header: ForwardedHeader::default() }
+        AuditLayer {
+            auditor,
+            trusted: Arc::default(),
+            header: ForwardedHeader::default(),
+            unaudited: Arc::default(),
+        }
     }
 
     /// Believes these proxies what they say of the client's address, in this header.
@@ -84,6 +94,12 @@ impl AuditLayer {
         header: ForwardedHeader,
     ) -> AuditLayer {
         AuditLayer { trusted: networks.into_iter().collect(), header, ..self }
+    }
+
+    /// Routes that changed something, by their method, and whose handlers take no [`Audit`]: `POST /templates`. Of all requests so far of this layer and its
+    /// clones, such as those of an application's tests, which end with a look at it.
+    pub fn unaudited(&self) -> Vec<String> {
+        lock(&self.unaudited).iter().cloned().collect()
     }
 
     fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
@@ -139,11 +155,12 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let context = AuditContext::of(&request, &self.layer);
         request.extensions_mut().insert(context.clone());
-        let recording = Recording {
-            auditor: self.layer.auditor.clone(),
-            context,
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let route = is_changing(request.method()).then(|| {
+            let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+            format!("{} {}", request.method(), matched.unwrap_or_else(|| request.uri().path()))
+        });
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let recording = Recording { layer: self.layer.clone(), context, status, route };
         let response = self.inner.call(request);
         // A task of its own: a client that hangs up stops the answer, not the work.
         let work = tokio::spawn(async move {
@@ -169,22 +186,28 @@ where
 
 /// Records when it is dropped.
 struct Recording {
-    auditor: Auditor,
+    layer: AuditLayer,
     context: AuditContext,
     status: StatusCode,
+    /// Of a request that changes something by its method.
+    route: Option<String>,
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let mut request = self.context.lock();
-        let (events, members) = (std::mem::take(&mut request.events), std::mem::take(&mut request.members));
-        drop(request);
+        let OfRequest { events, members, is_audited } = std::mem::take(&mut *self.context.lock());
+        if let Some(route) = self.route.take().filter(|_| self.status.is_success() && !is_audited) {
+            let mut unaudited = lock(&self.layer.unaudited);
+            if unaudited.len() < UNAUDITED_MAX {
+                unaudited.insert(route);
+            }
+        }
         for mut event in events {
             for (name, value) in &members {
                 event.set_if_absent(name, value);
             }
             event.set_if_absent("status_code", &json!(self.status.as_u16()));
-            if let Err(error) = self.auditor.emit(&event) {
+            if let Err(error) = self.layer.auditor.emit(&event) {
                 tracing::error!(%error, event = event.outline(), "an audit event was not taken");
             }
         }
@@ -200,6 +223,8 @@ struct OfRequest {
     /// Members that each event of the request gets.
     members: Vec<(String, Value)>,
     events: Vec<Event>,
+    /// The handler takes an [`Audit`].
+    is_audited: bool,
 }
 
 impl AuditContext {
@@ -232,8 +257,8 @@ impl AuditContext {
         request.members.push((name.to_owned(), value.into()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, OfRequest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, OfRequest> {
+        lock(&self.0)
     }
 }
 
@@ -298,6 +323,7 @@ impl<S: Sync, T: Auditable> FromRequestParts<S> for Audit<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Audit<T>, NoAuditLayer> {
         let context = parts.extensions.get::<AuditContext>().cloned().ok_or(NoAuditLayer)?;
+        context.lock().is_audited = true;
         let action = match parts.method {
             Method::POST => "create",
             Method::DELETE => "delete",
@@ -322,6 +348,14 @@ impl IntoResponse for NoAuditLayer {
         tracing::error!("{self}");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
+}
+
+fn is_changing(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As much of a text as the server takes.

@@ -37,6 +37,7 @@ mod lasting;
 #[cfg(feature = "axum")]
 mod layer;
 mod spool;
+mod testing;
 
 pub use annals_model as model;
 pub use annals_model::auditable::Auditable;
@@ -48,3 +49,10 @@ pub use lasting::{EventStream, ExportStream, FollowedEvent};
 #[cfg(feature = "axum")]
 pub use layer::{Audit, AuditContext, AuditLayer, AuditService, ForwardedHeader, NoAuditLayer};
 pub use spool::SpoolError;
+
+/// What macros need. Not a public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::testing::audited;
+    pub use serde_json::Value;
+}

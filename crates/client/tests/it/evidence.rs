@@ -334,8 +334,12 @@ fn a_receipt_whose_bytes_are_changed_is_never_good() {
         let mut bytes = range.clone();
         bytes[at] ^= 16;
         let verdict = judge(&bytes, keys);
-        // The header of gzip holds a time and a system, which say nothing.
-        assert!(at < 10 || !matches!(&verdict, Ok(verdict) if verdict.result == Outcome::Good), "byte {at}");
+        // The header of gzip holds a time and a system, which say nothing, and so do the last bits of the byte before its trailer of 8.
+        let says_nothing = at < 10 || at + 9 == range.len();
+        assert!(
+            says_nothing || !matches!(&verdict, Ok(verdict) if verdict.result == Outcome::Good),
+            "byte {at}"
+        );
         assert!(judge(&range[..at], keys).is_err(), "cut at {at}");
     }
 }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use annals_client::{Audit, AuditLayer, Auditable, Auditor, AuditorOptions, Client, ForwardedHeader};
+use annals_client::{
+    Audit, AuditLayer, Auditable, Auditor, AuditorOptions, Client, ForwardedHeader, assert_audited,
+};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
@@ -129,6 +131,30 @@ async fn what_a_handler_says_is_recorded_with_its_outcome() {
             .windows(11)
             .any(|part| part == b"the key of ")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applications_tests_see_what_is_recorded_and_what_is_not() {
+    let auditor = Auditor::in_memory();
+    let layer = AuditLayer::new(auditor.clone());
+    let app = Router::new()
+        .route("/greeting/{name}", put(change).post(async || "nobody hears of this"))
+        .route("/refused", put(async || StatusCode::CONFLICT))
+        .layer(layer.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let http = reqwest::Client::new();
+    for name in ["first", "second"] {
+        http.post(format!("{url}/greeting/{name}")).send().await.unwrap();
+    }
+    http.put(format!("{url}/refused")).send().await.unwrap();
+    http.put(format!("{url}/greeting/first")).body("Good day").send().await.unwrap();
+    let event =
+        assert_audited!(auditor, "action" => "write", "after/text" => "Good day", "status_code" => 200);
+    assert_eq!(event["before"]["text"], "Hello");
+    assert_eq!(auditor.taken().len(), 1);
+    assert_eq!(layer.unaudited(), ["POST /greeting/{name}"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
