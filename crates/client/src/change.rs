@@ -34,6 +34,7 @@ impl<T: Auditable> Change<T> {
         }
     }
 
+    #[cfg(feature = "axum")]
     pub(crate) fn action(&mut self, action: &str) {
         action.clone_into(&mut self.action);
     }

@@ -16,6 +16,7 @@ mod import;
 mod matrix;
 mod people;
 mod proof;
+mod python;
 mod replicas;
 mod same_answer;
 mod support;
