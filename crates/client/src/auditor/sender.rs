@@ -136,8 +136,13 @@ impl Sender {
         }
         match self.client.append_ndjson(batch.lines(batch.len()).to_owned(), true).await {
             Ok(reply) => self.take(batch, &reply),
-            // The batch as such: not its credential, not a pause that was asked for.
-            Err(ClientError::Refused { status: 400 | 409 | 413 | 422, problem }) => Sent::TooMuch(problem),
+            // The batch as such: not its credential, not a pause that was asked for. A proxy may find it too large, too, but has no last word on an event.
+            Err(ClientError::Refused { status: 400 | 409 | 413 | 422, problem })
+                if problem["message"].is_string() =>
+            {
+                Sent::TooMuch(problem)
+            }
+            Err(ClientError::Refused { status: 413, problem }) if batch.len() > 1 => Sent::TooMuch(problem),
             Err(error) => Sent::Later(error.to_string()),
         }
     }

@@ -1,7 +1,8 @@
 //! Events that are given away: all arrive, once, in order, whatever the server does.
 
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use annals_client::{Auditor, AuditorOptions, Client, EmitError, Event};
@@ -154,6 +155,64 @@ async fn what_the_server_refuses_is_kept_and_holds_nothing_up() {
         .with("additional_fields", serde_json::json!({"x": "x".repeat(300_000)}));
     assert!(matches!(auditor.emit(&large), Err(EmitError::TooLarge { .. })));
     assert_eq!(auditor.stats().refused, 1);
+}
+
+/// Something in front of a server: it finds bodies of over 2,000 bytes too large, and answers once with a 422 of its own.
+fn proxy(taken: &Arc<Mutex<Vec<String>>>) -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, taken) = (listener.local_addr().unwrap(), Arc::clone(taken));
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+            let (mut length, mut line) = (0, String::new());
+            while line != "\r\n" {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+                length = line
+                    .strip_prefix("content-length: ")
+                    .map_or(length, |value| value.trim().parse().unwrap());
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let events: Vec<Value> = String::from_utf8(body)
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let (status, reply) = match (number, length) {
+                (0, _) => (422, "<html>not this</html>".to_owned()),
+                (_, 0..2_000) => {
+                    let ids = events.iter().map(|event| event["id"].as_str().unwrap().to_owned());
+                    let placed: Vec<Value> =
+                        ids.clone().map(|id| serde_json::json!({"id": id, "seq": 0})).collect();
+                    taken.lock().unwrap().extend(ids);
+                    (
+                        201,
+                        serde_json::json!({"accepted": placed.len(), "duplicates": 0, "events": placed})
+                            .to_string(),
+                    )
+                }
+                _ => (413, "<html>too large</html>".to_owned()),
+            };
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                reply.len()
+            );
+            (&stream).write_all((head + &reply).as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_has_no_last_word_on_an_event() {
+    let log = Log::new();
+    let taken = Arc::default();
+    let auditor = log.auditor(proxy(&taken));
+    (0..100).for_each(|n| auditor.emit(&event(n)).unwrap());
+    assert!(auditor.flush(LONG).await, "{:?}", auditor.stats());
+    let stats = auditor.stats();
+    assert_eq!((stats.delivered, stats.rejected, taken.lock().unwrap().len()), (100, 0, 100));
 }
 
 #[tokio::test(flavor = "multi_thread")]
