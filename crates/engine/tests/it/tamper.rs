@@ -284,7 +284,7 @@ const CHANGES: &[Change] = &[
         |dir| {
             sql(
                 dir,
-                "UPDATE checkpoint SET note = substr(note, 1, length(note) - 20) || 'A' || substr(note, length(note) - 18) WHERE number = 2",
+                "UPDATE checkpoint SET note = substr(note, 1, length(note) - 20) || CASE substr(note, length(note) - 19, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(note, length(note) - 18) WHERE number = 2",
             );
         },
         "checkpoint #2",
