@@ -72,7 +72,8 @@ impl Engine {
             // Given back between bites, so that events are sealed meanwhile.
             let mut lease = self.wait_for_lease()?;
             // Asked anew for each bite: what was changed before is heeded.
-            let (due, held) = (self.due_filters()?, self.held_filter()?);
+            let (due, holds) = (self.due_filters()?, self.holds()?);
+            let held = self.held_by(&holds);
             let Some(bite) = self.next_bite(&mut lease, &due, &held)? else {
                 if report.segments_pruned > 0 {
                     report.forgotten.pages = lease.forget_old_pages()?;
@@ -86,7 +87,7 @@ impl Engine {
                 none => none.insert(OlderVersions::list(&self.objects)?),
             };
             self.keep_nodes(&mut lease, &bite)?;
-            if self.held_filter()? != held {
+            if self.holds()? != holds {
                 continue;
             }
             for (due, going) in due.iter().zip(&bite.going) {
@@ -124,8 +125,8 @@ impl Engine {
         if !is_covered {
             return Ok(None);
         }
-        let mut bite = Bite { rows: rows.to_vec(), leaves: Vec::new(), going: Vec::new() };
-        bite.going = vec![Going::of(&BTreeMap::new(), bite.begin()); due.len()];
+        let going = vec![Going::default(); due.len()];
+        let mut bite = Bite { rows: rows.to_vec(), leaves: Vec::new(), going };
         for row in rows {
             let parts = self.log.refresh()?;
             let Some(part) = parts.sealed_at(row.first_seq).filter(|part| part.end_seq() == row.end_seq())
@@ -167,7 +168,7 @@ impl Engine {
         let log_id = self.store.log_id();
         let mut leaves = vec![None; usize::try_from(row.event_count).unwrap_or(usize::MAX)];
         let (mut at, mut is_whole) = (0, true);
-        let mut going = vec![Going::of(&BTreeMap::new(), row.first_seq); due.len()];
+        let mut going = vec![Going::default(); due.len()];
         part.each_record(|seq, record| {
             let rule = by_rule.iter().position(|rows| rows.contains(at));
             at += 1;

@@ -95,7 +95,7 @@ pub enum RetentionError {
     #[error("there are {MOST} already")]
     TooMany,
     /// There is none of that identity.
-    #[error("there is no `{id}`")]
+    #[error("there is no `{id}`; `annals retention list` and `annals hold list` show what there is")]
     Unknown {
         /// What was asked for.
         id: String,
@@ -124,7 +124,7 @@ pub(crate) struct Due {
 }
 
 /// How much goes by one rule, and where.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Going {
     pub(crate) events: u64,
     from_seq: u64,
@@ -132,13 +132,12 @@ pub(crate) struct Going {
 }
 
 impl Going {
-    /// Of these changes, which are beyond `from_seq`.
-    pub(crate) fn of(changes: &Changes, from_seq: u64) -> Going {
-        let (from, to) = (changes.keys().next(), changes.keys().next_back());
+    fn of(changes: &Changes) -> Going {
+        let seq = |seq: Option<&u64>| seq.copied().unwrap_or_default();
         Going {
             events: changes.len() as u64,
-            from_seq: from.copied().unwrap_or(from_seq),
-            to_seq: to.copied().unwrap_or(from_seq),
+            from_seq: seq(changes.keys().next()),
+            to_seq: seq(changes.keys().next_back()),
         }
     }
 
@@ -182,7 +181,7 @@ impl Engine {
         principal: &Principal,
     ) -> Result<(Vec<RetentionRule>, Vec<LegalHold>), RetentionError> {
         principal.may_see_all("see retention rules and legal holds")?;
-        Ok((self.listed(RULES)?, self.listed(HOLDS)?))
+        Ok((self.listed(RULES)?, self.holds()?))
     }
 
     /// Adds a rule behind the others; one without a query always comes last.
@@ -250,7 +249,7 @@ impl Engine {
             reason: reason.to_owned(),
             since: self.now().to_string(),
         };
-        let mut holds: Vec<LegalHold> = self.listed(HOLDS)?;
+        let mut holds = self.holds()?;
         holds.push(hold.clone());
         let event = OwnEvent::new("create", "legal_hold", query)
             .resource_id(&hold.id)
@@ -265,7 +264,7 @@ impl Engine {
     /// [`RetentionError`] if the caller may not, or there is none.
     pub fn release_hold(&self, principal: &Principal, id: &str) -> Result<(), RetentionError> {
         self.manage(principal, || OwnEvent::new("delete", "legal_hold", "a hold"))?;
-        let mut holds: Vec<LegalHold> = self.listed(HOLDS)?;
+        let mut holds = self.holds()?;
         let at = holds.iter().position(|hold| hold.id == id);
         let hold = holds.remove(at.ok_or_else(|| RetentionError::Unknown { id: shortened(id) })?);
         let event = OwnEvent::new("delete", "legal_hold", &hold.query)
@@ -349,7 +348,7 @@ impl Engine {
             if changes.is_empty() {
                 continue;
             }
-            self.record_drop(principal, due, Going::of(&changes, 0))?;
+            self.record_drop(principal, due, Going::of(&changes))?;
             // Before the first one goes: from then on searches pass over what is left.
             lease.note_dropped(changes.len() as u64)?;
             older.delete(&self.objects, |seqs| changes.range(seqs).next().is_some())?;
@@ -360,7 +359,7 @@ impl Engine {
         }
         let changes = self.over(&filter, state.sealed..size, due.cutoff)?;
         if !changes.is_empty() {
-            self.record_drop(principal, due, Going::of(&changes, 0))?;
+            self.record_drop(principal, due, Going::of(&changes))?;
             lease.note_dropped(changes.len() as u64)?;
             older.delete(&self.objects, |seqs| changes.range(seqs).next().is_some())?;
             self.rewrite_tail(&mut lease, &changes)?;
@@ -394,12 +393,7 @@ impl Engine {
     }
 
     /// The matching events of a range whose time is over, also by the clock of this server. Control records stay.
-    pub(crate) fn over(
-        &self,
-        filter: &Filter,
-        seqs: Range<u64>,
-        cutoff: i64,
-    ) -> Result<Changes, EngineError> {
+    fn over(&self, filter: &Filter, seqs: Range<u64>, cutoff: i64) -> Result<Changes, EngineError> {
         let mut changes = Changes::new();
         Walk::new(filter.clone(), seqs).go(self, &mut |seq, record| {
             let is_over = record.received.as_micros() < cutoff && record.kind == LeafKind::Event;
@@ -425,10 +419,18 @@ impl Engine {
     }
 
     /// What any hold keeps; nothing if there is none. A hold whose query cannot be read any more keeps everything: it must not lapse by that.
-    pub(crate) fn held_filter(&self) -> Result<Filter, EngineError> {
-        let holds: Vec<LegalHold> = self.listed(HOLDS)?;
+    fn held_filter(&self) -> Result<Filter, EngineError> {
+        Ok(self.held_by(&self.holds()?))
+    }
+
+    pub(crate) fn holds(&self) -> Result<Vec<LegalHold>, EngineError> {
+        self.listed(HOLDS)
+    }
+
+    /// What these keep, at this moment: a hold may speak of times that pass.
+    pub(crate) fn held_by(&self, holds: &[LegalHold]) -> Filter {
         let filters = holds.iter().map(|hold| self.filter_of(&hold.query).unwrap_or_else(|_| Filter::all()));
-        Ok(Filter::Or(filters.collect()))
+        Filter::Or(filters.collect())
     }
 
     /// For each rule what it would drop, without what an earlier one decides, and the moment before which it happened. A rule whose query cannot be read

@@ -13,7 +13,7 @@ use annals_model::record::{Group, Opening, Record};
 use annals_segment::{SegmentError, SegmentWriter};
 use annals_store::{ObjectError, ObjectVersion, Objects, SealLease, SegmentRow};
 use annals_tlog::{Hash, perfect_root};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::Engine;
 use crate::error::EngineError;
@@ -106,14 +106,10 @@ impl OlderVersions {
         match objects.delete_for_good(name) {
             Err(ObjectError::Denied { .. }) => {
                 self.is_refused = true;
-                objects.delete(name)?;
+                Ok(objects.delete(name)?)
             }
-            result => result?,
+            result => Ok(result?),
         }
-        if let Err(error) = objects.remove_cached(name) {
-            warn!(%error, object = name, "a cached index could not be deleted");
-        }
-        Ok(())
     }
 
     /// As far as the bucket told, it keeps none of what was deleted.

@@ -17,7 +17,8 @@ use crate::value::Value;
 
 /// Format of the database, in SQLite and PostgreSQL alike; raised with every change of the schema.
 ///
-/// 1: SQLite, the whole log in the tail. 2: PostgreSQL too, sealed segments. 3: organizations, groups, settings, licenses.
+/// 1: SQLite, the whole log in the tail. 2: PostgreSQL too, sealed segments. 3: organizations, groups, settings, licenses. 4: epochs, checkpoints, sources, dropped
+/// events. 5: pruned segments.
 pub(crate) const FORMAT: i64 = 5;
 
 /// The database of one log, for any number of threads and processes.

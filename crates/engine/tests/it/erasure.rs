@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annals_engine::{
     Depth, Engine, Erase, ErasureError, Location, Options, Principal, Role, SealPolicy, SigningPolicy,
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{PASSWORD, append, fixed_clock, person, search};
+use crate::support::{PASSWORD, append, fixed_clock, person, search, sign};
 
 /// Texts that stand nowhere else, so that a search of bytes proves something.
 const SECRETS: [&str; 7] = [
@@ -67,16 +67,6 @@ fn event(n: usize) -> String {
 
 fn fill(engine: &Engine, range: std::ops::Range<usize>) {
     append(engine, &range.map(event).collect::<Vec<_>>().join("\n")).unwrap();
-}
-
-fn sign(engine: &Engine) {
-    let size = engine.ready().unwrap().size;
-    let begun = Instant::now();
-    while engine.checkpoint(&Principal::operator()).unwrap().is_none_or(|last| last.size < size) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was signed");
-        engine.ask_for_checkpoint().unwrap();
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn receipts(engine: &Engine) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use annals_engine::{
@@ -11,10 +11,10 @@ use annals_engine::{
 };
 use annals_model::id::EventId;
 use annals_model::time::Time;
-use annals_tlog::{Checkpoint, SignedNote, verify_consistency};
+use annals_tlog::{Checkpoint, verify_consistency};
 use tempfile::TempDir;
 
-use crate::support::{append, search, template_event};
+use crate::support::{append, search, sign, template_event};
 
 const DAY_US: i64 = 86_400_000_000;
 /// What is pruned at once.
@@ -62,16 +62,7 @@ impl Log {
     }
 
     fn sign(&self) -> Checkpoint {
-        let size = self.engine.ready().unwrap().size;
-        let begun = Instant::now();
-        while self.engine.checkpoint(&Principal::operator()).unwrap().is_none_or(|last| last.size < size) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "nothing was signed");
-            self.engine.ask_for_checkpoint().unwrap();
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let note: SignedNote =
-            self.engine.checkpoint(&Principal::operator()).unwrap().unwrap().note.parse().unwrap();
-        note.text().parse().unwrap()
+        sign(&self.engine)
     }
 
     fn count(&self, query: &str) -> u64 {
@@ -117,7 +108,21 @@ fn whole_segments_go_and_every_proof_of_the_rest_stays() {
     let left_behind = log.segments()[0].clone();
     let bytes = std::fs::read(log.dir.path().join("segments").join(&left_behind)).unwrap();
 
-    let report = log.run();
+    // A hold may speak of times that pass, while nothing else changes.
+    log.engine.add_hold(&operator, "since:5d resource_target:new-7", "case 9").unwrap();
+    let is_done = AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            while !is_done.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(120) {
+                log.now.fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+        });
+        let report = log.run();
+        is_done.store(true, Ordering::Relaxed);
+        report
+    });
     assert_eq!((report.pruned, report.segments_pruned), (STEP as u64, 2));
     assert_eq!(report.events, 65_836, "and of the segment behind them 300, one by one");
     assert_eq!((log.count("resource_target:old-*"), log.count("resource_target:new-*")), (0, 500));

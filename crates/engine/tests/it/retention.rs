@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annals_engine::{
     Clock, Depth, Engine, Erase, EvidenceError, ExportFormat, ExportRequest, HistogramRequest, Location,
     Options, Principal, RetentionError, SealPolicy, SigningPolicy,
 };
 use annals_model::time::Time;
-use annals_tlog::{Checkpoint, SignedNote, verify_consistency};
+use annals_tlog::{Checkpoint, verify_consistency};
 use tempfile::TempDir;
 
-use crate::support::{append, search, template_event};
+use crate::support::{append, search, sign, template_event};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -56,16 +56,7 @@ fn log() -> Log {
 
 impl Log {
     fn sign(&self) -> Checkpoint {
-        let size = self.engine.ready().unwrap().size;
-        let begun = Instant::now();
-        while self.engine.checkpoint(&Principal::operator()).unwrap().is_none_or(|last| last.size < size) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "nothing was signed");
-            self.engine.ask_for_checkpoint().unwrap();
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let note: SignedNote =
-            self.engine.checkpoint(&Principal::operator()).unwrap().unwrap().note.parse().unwrap();
-        note.text().parse().unwrap()
+        sign(&self.engine)
     }
 
     fn count(&self, query: &str) -> u64 {

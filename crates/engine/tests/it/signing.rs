@@ -10,12 +10,10 @@ use annals_engine::{
 use annals_model::id::EventId;
 use annals_model::record::LeafKind;
 use annals_model::record_json::RecordJson;
-use annals_tlog::{
-    Checkpoint, SignedNote, TlogProof, VerifierKey, leaf_hash, verify_consistency, verify_inclusion,
-};
+use annals_tlog::{TlogProof, leaf_hash, verify_consistency, verify_inclusion};
 use tempfile::TempDir;
 
-use crate::support::{append, fixed_clock, search, template_event};
+use crate::support::{append, checked, fixed_clock, search, sign, template_event};
 
 /// Signs only when it is asked to.
 fn options() -> Options {
@@ -26,32 +24,6 @@ fn options() -> Options {
 
 fn open(dir: &Path) -> Engine {
     Engine::create_or_open(dir, options()).unwrap()
-}
-
-/// Waits until everything is signed.
-fn sign(engine: &Engine) -> Checkpoint {
-    let size = engine.ready().unwrap().size;
-    let begun = Instant::now();
-    while engine.checkpoint(&Principal::operator()).unwrap().is_none_or(|last| last.size < size) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was signed");
-        engine.ask_for_checkpoint().expect("this engine signs");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let note = engine.checkpoint(&Principal::operator()).unwrap().unwrap().note;
-    checked(engine, &note)
-}
-
-/// Checks a note with the key of its epoch.
-fn checked(engine: &Engine, note: &str) -> Checkpoint {
-    let keys: Vec<VerifierKey> = engine
-        .epochs(&Principal::operator())
-        .unwrap()
-        .iter()
-        .map(|epoch| epoch.verifier.parse().unwrap())
-        .collect();
-    let note: SignedNote = note.parse().unwrap();
-    assert_eq!(note.verify(&keys).unwrap().len(), 1);
-    note.text().parse().unwrap()
 }
 
 fn fill(engine: &Engine, name: &str, count: usize) {

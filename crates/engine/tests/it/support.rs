@@ -1,10 +1,13 @@
 //! A log in a temporary directory, and short ways to fill and ask it.
 
+use std::time::{Duration, Instant};
+
 use annals_engine::{
     Appended, Clock, Credential, Engine, IngestError, NewPerson, Options, Origin, PartialBatch, PersonId,
     Principal, Role, SearchError, SearchRequest,
 };
 use annals_model::time::Time;
+use annals_tlog::{Checkpoint, SignedNote, VerifierKey};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -54,6 +57,34 @@ pub(crate) fn try_search(engine: &Engine, query: &str) -> Result<(u64, Vec<Value
         Ok(serde_json::to_value(found.into_audit_log()?).unwrap())
     })?;
     Ok((results.count, results.events))
+}
+
+/// Waits until everything is in a signed checkpoint, and returns it.
+pub(crate) fn sign(engine: &Engine) -> Checkpoint {
+    let operator = Principal::operator();
+    let size = engine.ready().unwrap().size;
+    let begun = Instant::now();
+    loop {
+        if let Some(last) = engine.checkpoint(&operator).unwrap().filter(|last| last.size >= size) {
+            return checked(engine, &last.note);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was signed");
+        engine.ask_for_checkpoint().expect("this engine signs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Checks a note with the key of its epoch.
+pub(crate) fn checked(engine: &Engine, note: &str) -> Checkpoint {
+    let keys: Vec<VerifierKey> = engine
+        .epochs(&Principal::operator())
+        .unwrap()
+        .iter()
+        .map(|epoch| epoch.verifier.parse().unwrap())
+        .collect();
+    let note: SignedNote = note.parse().unwrap();
+    assert_eq!(note.verify(&keys).unwrap().len(), 1);
+    note.text().parse().unwrap()
 }
 
 /// An event on a template, with further members spliced in.

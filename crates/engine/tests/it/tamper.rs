@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use annals_engine::{Depth, Engine, Location, Options, Principal, SealPolicy, SigningPolicy, VerifyReport};
+use annals_engine::{Depth, Engine, Location, Options, SealPolicy, SigningPolicy, VerifyReport};
 use annals_model::id::LogId;
 use annals_model::record::{Opening, Record};
 use annals_query::Document;
@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::support::{append, fixed_clock, template_event};
+use crate::support::{append, fixed_clock, sign, template_event};
 
 const SEALED: usize = 512;
 const EVENTS: usize = 700;
@@ -45,16 +45,6 @@ fn log() -> TempDir {
     let database = Connection::open(dir.path().join("annals.db")).unwrap();
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     dir
-}
-
-fn sign(engine: &Engine) {
-    let size = engine.ready().unwrap().size;
-    let begun = Instant::now();
-    while engine.checkpoint(&Principal::operator()).unwrap().is_none_or(|last| last.size < size) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was signed");
-        engine.ask_for_checkpoint().unwrap();
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn copy(from: &Path, to: &Path) {
