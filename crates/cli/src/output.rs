@@ -26,6 +26,17 @@ pub(crate) fn note(text: impl Display) {
     drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
+/// Asks a person at a terminal before something goes for ever; whoever is not there has not agreed.
+pub(crate) fn confirmed(question: &str) -> std::io::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    note(format_args!("{question} Type yes:"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
 /// Reports the failure of a command: under `--json` on standard output, for scripts; else on standard error, with its
 /// causes.
 pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {

@@ -1,7 +1,5 @@
 //! `annals erase`.
 
-use std::io::IsTerminal as _;
-
 use annals_engine::{Engine, Erase, ErasurePlan, Forgotten, Options, Principal, SigningPolicy};
 use annals_model::id::EventId;
 use annals_model::record::Group;
@@ -81,7 +79,10 @@ pub(crate) fn run(args: &EraseArgs, target: &TargetArgs, json: bool) -> anyhow::
     if !json {
         print_plan(&plan, false, false)?;
     }
-    anyhow::ensure!(args.yes || confirmed()?, "nothing was erased; --yes does it without asking");
+    anyhow::ensure!(
+        args.yes || output::confirmed("Erase these for ever?")?,
+        "nothing was erased; --yes does it without asking"
+    );
     erase(&engine, plan, args.reason.as_deref().unwrap_or_default().trim(), json)
 }
 
@@ -158,14 +159,4 @@ fn print_plan(plan: &ErasurePlan, is_dry: bool, json: bool) -> anyhow::Result<()
         output::line("nothing was changed")?;
     }
     Ok(())
-}
-
-fn confirmed() -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    output::note("Erase these for ever? Type yes:");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
 }

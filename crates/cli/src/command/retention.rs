@@ -1,20 +1,21 @@
 //! `annals retention` and `annals hold`.
 
-use std::io::IsTerminal as _;
-
-use annals_engine::{Engine, LegalHold, Options, Principal, RetentionCount, RetentionRule};
+use annals_engine::{
+    Engine, LegalHold, Options, Principal, RetentionCount, RetentionError, RetentionReport, RetentionRule,
+};
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::command::erase::say_what_is_left;
+use crate::command::query;
 use crate::output;
 use crate::target::{TargetArgs, open_engine};
 
 /// Say how long events are kept, and drop those whose time is over
 ///
 /// Of a dropped event only its leaf hash, id and times are left: no search finds it, and every proof of other events stays good. The oldest segments go
-/// whole once everything in them is over. Rules are tried in
-/// their order, and the first whose query matches decides. Legal holds win (`annals hold`).
+/// whole once everything in them is over. Rules are tried in their order, and the first whose query matches decides. Legal holds win (`annals hold`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RetentionArgs {
     #[command(subcommand)]
@@ -99,37 +100,35 @@ fn open(target: &TargetArgs) -> anyhow::Result<Engine> {
     open_engine(&target.location()?, Options::default())
 }
 
-pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let engine = open(target)?;
     let operator = Principal::operator();
     match &args.command {
         RetentionCommand::List => {
             let (rules, _) = engine.retention(&operator)?;
-            if json {
-                return output::line(json!(rules));
-            }
-            if rules.is_empty() {
-                output::line("no rule: every event is kept for ever")?;
-            }
-            rules.iter().try_for_each(|rule| output::line(rule_line(rule)))
+            list(&rules, rule_line, "no rule: every event is kept for ever", json)?;
         }
         RetentionCommand::Add { keep, query } => {
-            let rule = engine.add_retention_rule(&operator, &query.join(" "), *keep)?;
-            output::line(if json { json!(rule).to_string() } else { rule_line(&rule) })
+            let query = query.join(" ");
+            match engine.add_retention_rule(&operator, &query, *keep) {
+                Err(RetentionError::Query(errors)) => return query::report(&errors, &query, json),
+                rule => added(&rule?, rule_line, json)?,
+            }
         }
-        RetentionCommand::Remove { id } => Ok(engine.remove_retention_rule(&operator, id)?),
+        RetentionCommand::Remove { id } => engine.remove_retention_rule(&operator, id)?,
         RetentionCommand::Run { dry_run, yes } => {
             let plan = engine.plan_retention(&operator)?;
             let events: u64 = plan.iter().map(|count| count.events).sum();
             if *dry_run {
-                return print_plan(&plan, json);
+                print_plan(&plan, json)?;
+                return Ok(output::GOOD);
             }
             if !json {
                 print_plan(&plan, false)?;
             }
             // Without anything new to drop it still clears what was dropped before.
             anyhow::ensure!(
-                *yes || events == 0 || confirmed()?,
+                *yes || events == 0 || output::confirmed("Drop these for ever?")?,
                 "nothing was dropped; --yes does it without asking"
             );
             let bar = output::progress_bar("{bar:40} {pos}/{len} events gone through  {eta} left", json);
@@ -137,48 +136,66 @@ pub(crate) fn run(args: &RetentionArgs, target: &TargetArgs, json: bool) -> anyh
                 .run_retention(&operator, &mut |done, all| output::show_progress(&bar, done, all))
                 .context("the run did not end; the next one goes on")?;
             bar.finish_and_clear();
-            if json {
-                let forgotten = report.forgotten;
-                return output::line(json!({"events": report.events, "segments": report.segments,
-                    "segments_pruned": report.segments_pruned, "pruned": report.pruned,
-                    "old_pages_forgotten": forgotten.pages, "older_versions_forgotten": forgotten.versions}));
+            print_report(&report, json)?;
+            if !json && report.events < events {
+                output::note(
+                    "the others stay for now: they were received later than they happened, or are the log's own records",
+                );
             }
-            output::line(format_args!(
-                "dropped {} events; {} segments were written again",
-                report.events, report.segments
-            ))?;
-            if report.segments_pruned > 0 {
-                output::line(format_args!(
-                    "{} segments went whole; the log begins at seq {}",
-                    report.segments_pruned, report.pruned
-                ))?;
-            }
-            say_what_is_left(report.forgotten);
-            Ok(())
         }
     }
+    Ok(output::GOOD)
 }
 
-pub(crate) fn hold(args: &HoldArgs, target: &TargetArgs, json: bool) -> anyhow::Result<()> {
+pub(crate) fn hold(args: &HoldArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let engine = open(target)?;
     let operator = Principal::operator();
     match &args.command {
         HoldCommand::List => {
             let (_, holds) = engine.retention(&operator)?;
-            if json {
-                return output::line(json!(holds));
-            }
-            if holds.is_empty() {
-                output::line("no hold")?;
-            }
-            holds.iter().try_for_each(|hold| output::line(hold_line(hold)))
+            list(&holds, hold_line, "no hold", json)?;
         }
         HoldCommand::Add { reason, query } => {
-            let hold = engine.add_hold(&operator, &query.join(" "), reason)?;
-            output::line(if json { json!(hold).to_string() } else { hold_line(&hold) })
+            let query = query.join(" ");
+            match engine.add_hold(&operator, &query, reason) {
+                Err(RetentionError::Query(errors)) => return query::report(&errors, &query, json),
+                hold => added(&hold?, hold_line, json)?,
+            }
         }
-        HoldCommand::Release { id } => Ok(engine.release_hold(&operator, id)?),
+        HoldCommand::Release { id } => engine.release_hold(&operator, id)?,
     }
+    Ok(output::GOOD)
+}
+
+/// Prints all of a kind, or that there are none.
+fn list<T: Serialize>(all: &[T], text: fn(&T) -> String, none: &str, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::line(json!(all));
+    }
+    if all.is_empty() {
+        output::line(none)?;
+    }
+    all.iter().try_for_each(|one| output::line(text(one)))
+}
+
+/// Prints what was made.
+fn added<T: Serialize>(one: &T, text: fn(&T) -> String, json: bool) -> anyhow::Result<()> {
+    output::line(if json { json!(one).to_string() } else { text(one) })
+}
+
+fn print_report(report: &RetentionReport, json: bool) -> anyhow::Result<()> {
+    let RetentionReport { events, segments, segments_pruned, pruned, forgotten } = *report;
+    if json {
+        return output::line(json!({"events": events, "segments": segments,
+            "segments_pruned": segments_pruned, "pruned": pruned,
+            "old_pages_forgotten": forgotten.pages, "older_versions_forgotten": forgotten.versions}));
+    }
+    output::line(format_args!("dropped {events} events; {segments} segments were written again"))?;
+    if segments_pruned > 0 {
+        output::line(format_args!("{segments_pruned} segments went whole; the log begins at seq {pruned}"))?;
+    }
+    say_what_is_left(forgotten);
+    Ok(())
 }
 
 fn rule_line(rule: &RetentionRule) -> String {
@@ -206,14 +223,4 @@ fn print_plan(plan: &[RetentionCount], json: bool) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
-}
-
-fn confirmed() -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    output::note("Drop these for ever? Type yes:");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
 }

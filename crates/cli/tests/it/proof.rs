@@ -223,7 +223,9 @@ fn rules_and_holds_are_kept_and_counted() {
     let (status, said) = code(&[&["retention", "add", "--keep", "soon"], &at[..]].concat());
     assert!(status == 2 && said.contains("365d"), "{said}");
     let (status, said) = code(&[&["retention", "add", "--keep", "5", "nonsense:x"], &at[..]].concat());
-    assert!(status != 0 && said.contains("errors"), "{said}");
+    assert!(status == 2 && said.contains("`nonsense` is not a key"), "{said}");
+    let (status, said) = code(&[&["hold", "add", "--reason", "r", "nonsense:x"], &at[..]].concat());
+    assert!(status == 2 && said.contains("`nonsense` is not a key"), "{said}");
     let (status, said) = code(&["verify", "--data", data]);
     assert_eq!(status, 0, "{said}");
 }
