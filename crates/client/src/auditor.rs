@@ -21,10 +21,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use annals_model::limits::EVENT_BYTES_MAX;
-use annals_model::time::Time;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
@@ -297,7 +296,7 @@ impl Auditor {
             duplicates: read(&shared.duplicates),
             rejected: read(&shared.rejected),
             retries: read(&shared.retries),
-            waiting: shared.spool.end().saturating_sub(read(&shared.sent).max(1)),
+            waiting: shared.spool.end().saturating_sub(read(&shared.sent)),
             spool_bytes: shared.spool.bytes(),
             lost_files: read(&shared.lost_files),
             last_error: lock(&shared.last_error).clone(),
@@ -376,7 +375,7 @@ impl Shared {
 impl Inner {
     fn put(&self, event: &Event) -> Result<u64, EmitError> {
         let shared = &self.shared;
-        let text = event.to_wire(now());
+        let text = event.to_wire();
         // Source and number are added.
         let number = match text.len() {
             0..EVENT_ROOM => shared.spool.append(&text, self.wait_max).map_err(EmitError::Spool),
@@ -402,15 +401,8 @@ impl Drop for Inner {
 /// Keeps an event of a test; returns its number.
 fn keep(events: &Mutex<Vec<Value>>, event: &Event) -> u64 {
     let mut events = lock(events);
-    events.push(serde_json::from_slice(&event.to_wire(now())).unwrap_or_default());
+    events.push(serde_json::from_slice(&event.to_wire()).unwrap_or_default());
     events.len() as u64 - 1
-}
-
-/// An event has the time of the application's clock, not of the server's.
-#[expect(clippy::disallowed_methods, reason = "the SDK runs in an application, without an engine")]
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Time::from_micros_saturating(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

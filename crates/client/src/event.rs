@@ -98,8 +98,8 @@ impl Event {
     }
 
     /// The wire form with a time, if it has none: when it happened, not when it arrived.
-    pub(crate) fn to_wire(&self, now: Time) -> Vec<u8> {
-        self.text(Some(now).filter(|_| !self.members.contains_key("time")))
+    pub(crate) fn to_wire(&self) -> Vec<u8> {
+        self.text(self.members.get("time").is_none().then(now))
     }
 
     fn text(&self, time: Option<Time>) -> Vec<u8> {
@@ -195,8 +195,14 @@ fn states<T: Auditable>(before: Option<&T>, after: Option<&T>) -> Result<String,
     Ok(members)
 }
 
-/// An id of version 7. Made without asking the system for random bytes each time, which would cost as much as all the rest.
+/// The time of the application's clock.
 #[expect(clippy::disallowed_methods, reason = "the SDK runs in an application, without an engine")]
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_micros_saturating(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// An id of version 7. Made without asking the system for random bytes each time, which would cost as much as all the rest.
 fn new_id() -> String {
     thread_local! {
         static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::new(0));
@@ -209,8 +215,7 @@ fn new_id() -> String {
     let mut random = [0; 10];
     random[..8].copy_from_slice(&words[0].to_le_bytes());
     random[8..].copy_from_slice(&words[1].to_le_bytes()[..2]);
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+    let millis = u64::try_from(now().as_micros() / 1_000).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }
 

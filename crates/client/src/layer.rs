@@ -103,21 +103,15 @@ impl AuditLayer {
     }
 
     fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let lines = |name: &str| -> Vec<String> {
-            let values = headers.get_all(name).into_iter();
-            values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
+        let name = match self.header {
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
         };
+        let values = headers.get_all(name).into_iter();
+        let lines: Vec<&str> = values.map(|value| value.to_str().unwrap_or_default()).collect();
         match self.header {
-            ForwardedHeader::XForwardedFor => {
-                let lines = lines("x-forwarded-for");
-                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-                client_address(peer, forwarded_for(&lines), &self.trusted)
-            }
-            ForwardedHeader::Forwarded => {
-                let lines = lines("forwarded");
-                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-                client_address(peer, forwarded(&lines), &self.trusted)
-            }
+            ForwardedHeader::XForwardedFor => client_address(peer, forwarded_for(&lines), &self.trusted),
+            ForwardedHeader::Forwarded => client_address(peer, forwarded(&lines), &self.trusted),
         }
     }
 }

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use annals_model::limits::NAME_BYTES_MAX;
+
 pub(crate) use read::{Batch, Reader};
 use record::{HEADER, RecordWriter};
 
@@ -39,6 +41,14 @@ pub enum SpoolError {
     Foreign {
         /// The file.
         file: PathBuf,
+    },
+    /// The server would refuse every event.
+    #[error(
+        "`{source_name}` is no name of a source: 1 to {NAME_BYTES_MAX} bytes, and not `annals`, which is the log's own"
+    )]
+    Source {
+        /// The name.
+        source_name: String,
     },
     /// A file cannot be read or written.
     #[error("cannot use `{}`", path.display())]
@@ -105,6 +115,10 @@ impl Spool {
         max_bytes: u64,
         file_bytes: u64,
     ) -> Result<(Spool, Reader), SpoolError> {
+        if source.trim().is_empty() || source.len() > NAME_BYTES_MAX || source.eq_ignore_ascii_case("annals")
+        {
+            return Err(SpoolError::Source { source_name: source.to_owned() });
+        }
         make_private_dir(dir).map_err(in_file(dir))?;
         let path = dir.join("lock");
         let lock = private().create(true).truncate(false).open(&path).map_err(in_file(&path))?;
@@ -125,7 +139,7 @@ impl Spool {
             }
         }
         files.sort_unstable();
-        let mut next = sent.max(1);
+        let mut next = sent;
         if let Some((first, bytes)) = files.last_mut() {
             let path = file_of(dir, *first);
             let (end, behind) = read::end_of(&path, *first)?;
@@ -147,7 +161,10 @@ impl Spool {
             _lock: lock,
         };
         let reader = Reader::new(dir, sent)?;
-        spool.prepare()?;
+        if let Err(error) = spool.prepare() {
+            // As where the disk is full: what is in the spool must be sent all the same.
+            tracing::warn!(%error, "the next file of the spool cannot be made now; it is made when it is needed");
+        }
         Ok((spool, reader))
     }
 
@@ -271,7 +288,7 @@ impl Spool {
         File::open(&path).and_then(|file| file.sync_data()).map_err(in_file(&path))
     }
 
-    /// Number of the next event, and how far the file goes that holds a number.
+    /// Number of the next event.
     pub(crate) fn end(&self) -> u64 {
         self.state().next
     }

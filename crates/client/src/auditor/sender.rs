@@ -99,10 +99,10 @@ impl Sender {
     /// Waits for events, and a moment for more of them. None if there is nothing yet.
     async fn next_batch(&mut self, events_max: usize) -> Result<Option<Batch>, SpoolError> {
         let shared = Arc::clone(&self.shared);
-        if self.reader.sent().max(1) >= shared.spool.end() {
+        if self.reader.sent() >= shared.spool.end() {
             shared.is_idle.store(true, Ordering::SeqCst);
             // Looked at once more: one may have come before we were idle.
-            if self.reader.sent().max(1) >= shared.spool.end() {
+            if self.reader.sent() >= shared.spool.end() {
                 shared.wake.notified().await;
             }
             shared.is_idle.store(false, Ordering::SeqCst);
@@ -110,7 +110,7 @@ impl Sender {
                 return Ok(None);
             }
         }
-        let waiting = shared.spool.end() - self.reader.sent().max(1).min(shared.spool.end());
+        let waiting = shared.spool.end().saturating_sub(self.reader.sent());
         if waiting < events_max as u64 && !shared.is_urgent.swap(false, Ordering::SeqCst) {
             // Whoever is in a hurry wakes us.
             let _ = tokio::time::timeout(self.options.linger, shared.wake.notified()).await;

@@ -12,6 +12,8 @@ use super::{Spool, SpoolError, file_of, in_file, private};
 /// Version of the cursor, then the number of the next event to send, then the CRC-32 of both.
 const CURSOR_BYTES: usize = 4 + 8 + 4;
 const CURSOR_VERSION: [u8; 4] = *b"ANC\x01";
+/// The number of the first event.
+const FIRST: u64 = 1;
 
 /// Events to send together.
 #[derive(Debug, Default)]
@@ -234,18 +236,18 @@ pub(super) fn end_of(path: &Path, first: u64) -> Result<(u64, u64), SpoolError> 
     Ok(((bytes.len() - rest.len()) as u64, next))
 }
 
-/// The number of the next event to send; the lowest there is where nothing says otherwise, since the server knows what it has.
+/// The number of the next event to send; the lowest there is, 1, where nothing says otherwise, since the server knows what it has.
 pub(super) fn read_cursor(dir: &Path) -> Result<u64, SpoolError> {
     let path = dir.join("cursor");
     let bytes = match std::fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FIRST),
         bytes => bytes.map_err(in_file(&path))?,
     };
-    let Ok(bytes) = <[u8; CURSOR_BYTES]>::try_from(bytes) else { return Ok(0) };
+    let Ok(bytes) = <[u8; CURSOR_BYTES]>::try_from(bytes) else { return Ok(FIRST) };
     let (content, crc) = bytes.split_at(CURSOR_BYTES - 4);
     let number = content.strip_prefix(&CURSOR_VERSION).and_then(|number| <[u8; 8]>::try_from(number).ok());
     let is_whole = crc32fast::hash(content).to_be_bytes() == crc;
-    Ok(number.filter(|_| is_whole).map_or(0, u64::from_be_bytes))
+    Ok(number.filter(|_| is_whole).map_or(FIRST, u64::from_be_bytes).max(FIRST))
 }
 
 fn write_cursor(file: &mut File, sent: u64) -> io::Result<()> {

@@ -174,6 +174,16 @@ fn a_cursor_that_is_gone_or_damaged_sends_again() {
 }
 
 #[test]
+fn a_source_that_the_server_would_refuse_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for wrong in ["", " ", "annals", "Annals", &"x".repeat(257)] {
+        let error = Spool::open(dir.path(), wrong, 1_000).unwrap_err();
+        assert!(matches!(error, SpoolError::Source { .. }), "{error}");
+    }
+    assert!(Spool::open(dir.path(), &"\u{1}".repeat(256), 1_000).is_ok());
+}
+
+#[test]
 fn a_full_spool_and_a_second_process_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, mut reader) = Spool::open_with(dir.path(), "app-1", 1_000, 300).unwrap();

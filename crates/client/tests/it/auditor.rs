@@ -75,6 +75,8 @@ fn targets(events: &[Value]) -> Vec<String> {
 async fn what_is_emitted_arrives_once_and_in_order() {
     let log = Log::new();
     let auditor = log.auditor(log.serve("127.0.0.1:0").await);
+    assert!(auditor.flush(SHORT).await, "nothing was taken, and nothing waits");
+    assert_eq!(auditor.stats().waiting, 0);
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let auditor = auditor.clone();

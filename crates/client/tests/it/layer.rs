@@ -1,7 +1,7 @@
 //! Requests and background work that audit themselves, over real connections.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annals_client::{
     Audit, AuditLayer, Auditable, Auditor, AuditorOptions, Client, ForwardedHeader, assert_audited,
@@ -99,8 +99,12 @@ async fn what_a_handler_says_is_recorded_with_its_outcome() {
     let deleted =
         reqwest::Client::new().delete(format!("{}/greeting", site.url)).body("Bye").send().await.unwrap();
     assert_eq!(deleted.status(), 200);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-
+    // That of the client that went away is the last one.
+    let until = Instant::now() + LONG;
+    while site.auditor.stats().emitted < 5 {
+        assert!(Instant::now() < until, "{:?}", site.auditor.stats());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let events = site.recorded().await;
     let of = |status: u64, action: &str| -> Vec<&Value> {
         let is_it = |event: &&Value| event["status_code"] == status && event["action"] == action;
