@@ -43,6 +43,8 @@ class Annals:
 
     def __init__(self, url, token, timeout=60, attempts=5):
         """`attempts` is how often a call is made that may succeed later; the pause is 0.1 s, then twice as long each time, less a part by chance."""
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError(f"`{url}` is not the address of a server, such as http://127.0.0.1:2662")
         self.url, self.token, self.timeout, self.attempts = url.rstrip("/"), token, timeout, max(1, attempts)
 
     def append(self, events, partial=False):

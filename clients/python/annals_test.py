@@ -64,6 +64,9 @@ class AnnalsTest(unittest.TestCase):
         with self.assertRaises(AnnalsError) as refused:
             Annals(URL, "wrong").search()
         self.assertEqual(refused.exception.status, 401)
+        for address in ["nonsense", "ftp://audit.example"]:
+            with self.assertRaisesRegex(ValueError, "not the address of a server"):
+                Annals(address, "t")
         with self.assertRaises(ValueError):
             PRODUCER.append(event("x", additional_fields={"x": float("nan")}))
         self.assertLess(time.monotonic() - begun, 20)
