@@ -22,7 +22,7 @@ check: ## Format, lints, rules of the house
 	$(CARGO) run --quiet --locked -p xtask -- tidy
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 
-demo: ## A log with the events of a simulated deployment
+demo: ## A log with the events of a small deployment
 	$(CARGO) run --release --locked -- demo
 
 bench: ## Benchmarks at ANNALS_BENCH_EVENTS (10m; 1m takes minutes), beside peers named in PEERS

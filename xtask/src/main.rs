@@ -113,13 +113,14 @@ fn boundaries(file: &File) -> Option<String> {
 /// `unsafe` has one home.
 fn unsafe_has_one_home(file: &File) -> Option<String> {
     let word = concat!("unsafe", "_code");
-    let is_code = file.path.starts_with("crates/") && file.path.ends_with(".rs");
+    let is_code =
+        ["crates/", "examples/"].iter().any(|part| file.path.starts_with(part)) && file.path.ends_with(".rs");
     (is_code && file.path != "crates/store/src/map.rs" && file.text.contains(word))
         .then(|| format!("{}: `{word}` is allowed in crates/store/src/map.rs alone", file.path))
 }
 
 fn lints_are_shared(file: &File) -> Option<String> {
-    let is_manifest = (file.path.starts_with("crates/") || file.path.starts_with("xtask/"))
+    let is_manifest = ["crates/", "examples/", "xtask/"].iter().any(|part| file.path.starts_with(part))
         && file.path.ends_with("Cargo.toml");
     (is_manifest && !file.text.contains("[lints]\nworkspace = true"))
         .then(|| format!("{}: add `[lints] workspace = true`", file.path))

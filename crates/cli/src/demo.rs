@@ -1,30 +1,36 @@
-//! `annals demo`: a log with the history of a simulated deployment, and a server on it.
+//! `annals demo`: a log with the history of a small deployment that audits itself, and a server on it.
+//!
+//! The deployment is the one of `examples/deployment`; made-up people work with it, and its events come in by the SDK over HTTP, as an application's do.
 
-mod names;
-mod random;
-mod simulation;
-
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use annals_client::{Auditor, AuditorOptions, Client};
+use annals_deployment::Deployment;
+use annals_deployment::simulation::{Organization, Simulation};
 use annals_engine::{
-    Engine, NewOrganization, NewPerson, NewToken, Options, OrganizationRole, PartialBatch, Principal, Role,
-    SealPolicy, SigningPolicy, TokenKind,
+    Engine, NewOrganization, NewPerson, NewToken, Options, OrganizationRole, Principal, Role, SealPolicy,
+    SigningPolicy, TokenKind,
 };
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
 
-use self::random::Random;
-use self::simulation::{SimulatedEvent, Simulation};
 use crate::command::serve::run_until_signal;
 use crate::output;
 
 /// Where the demo listens when nothing is said.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2662);
-/// Events of one append.
-const BATCH_EVENTS: usize = 1_000;
+/// Bytes of events that may wait for the log: of a million, which a demo can have.
+const SPOOL_BYTES_MAX: u64 = 4 << 30;
+/// How long the log may take with what waits in the spool.
+const FLUSH_MAX: Duration = Duration::from_secs(600);
+/// How long the end waits for the last request of the deployment.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+/// The pause between two things that happen live.
+const PAUSE: Duration = Duration::from_secs(3);
 /// The people who may log in: name, role, password, what they see.
 const PEOPLE: [(&str, Role, &str, &str); 4] = [
     ("demo-auditor", Role::Auditor, "demo-auditor-2662", "reads the log"),
@@ -35,10 +41,10 @@ const PEOPLE: [(&str, Role, &str, &str); 4] = [
 /// Who sees the first organization of the deployment only.
 const ORGANIZATION_AUDITOR: &str = "demo-org-auditor";
 
-/// Show a log with the events of a simulated deployment
+/// Show a log with the events of a small deployment
 ///
-/// Makes a new log, fills it with the history of a made-up deployment, starts a server on it and prints how to look at
-/// it. New events keep coming in until Ctrl-C. Without --data, everything is gone afterwards.
+/// Makes a new log, starts a server on it and a deployment that audits itself with it. Made-up people have worked with
+/// the deployment for some weeks, and go on until Ctrl-C. Without --data, everything is gone afterwards.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -84,24 +90,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     )
     .with_context(|| format!("cannot make a log in `{}`", dir.display()))?;
     let engine = Arc::new(engine);
-    let mut simulation = Simulation::new(args.seed);
-    let history = simulation.history(engine.now().as_micros(), args.days, args.events);
-    for batch in history.chunks(BATCH_EVENTS) {
-        append(&engine, batch)?;
-    }
-    // So that the first event that is opened stands in a checkpoint.
-    let _ = engine.ask_for_checkpoint();
-    let access = Access::create(&engine, simulation.first_organization())?;
-
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        let server = bind(&engine, args.listen).await?;
-        access.print(server.address(), history.len(), args)?;
-        let trickle = tokio::spawn(trickle(Arc::clone(&engine), simulation, Random::new(args.seed)));
-        let result = run_until_signal(server).await;
-        trickle.abort();
-        result
-    });
+    let result = runtime.block_on(show(&engine, args));
     drop(runtime);
     engine.stop();
     match &args.data {
@@ -109,6 +99,78 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         None => output::note("stopped; the log of the demo is removed"),
     }
     result
+}
+
+/// Serves the log, plays the history and lets people go on, until Ctrl-C.
+async fn show(engine: &Arc<Engine>, args: &DemoArgs) -> anyhow::Result<()> {
+    let server = bind(engine, args.listen).await?;
+    let address = server.address();
+    let mut serving = tokio::spawn(run_until_signal(server));
+    let spool =
+        tempfile::Builder::new().prefix("annals-demo-spool-").tempdir().context("no temporary directory")?;
+    let auditor = auditor(engine, address, spool.path())?;
+    let deployment = Deployment::open(None, auditor.clone())?;
+    let simulation = tokio::select! {
+        played = play(engine, &deployment, &auditor, args) => played?,
+        // Ctrl-C before the history was played.
+        served = &mut serving => return served?,
+    };
+    let access = tokio::task::block_in_place(|| Access::create(engine, simulation.organization()))?;
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    access.print(address, listener.local_addr()?, auditor.stats().emitted, args)?;
+    let people = tokio::spawn(go_on(simulation));
+    let api = tokio::spawn(async move { deployment.serve(listener, std::future::pending()).await });
+    let result = serving.await?;
+    people.abort();
+    api.abort();
+    auditor.close(CLOSE_MAX);
+    result
+}
+
+/// What the deployment gives its events to.
+fn auditor(engine: &Engine, address: SocketAddr, spool: &Path) -> anyhow::Result<Auditor> {
+    let token = NewToken { kind: TokenKind::Ingest, name: "demo-deployment", owner: None, expires: None };
+    let token = tokio::task::block_in_place(|| engine.create_token(&Principal::operator(), &token))?;
+    // A server on all addresses is reached on this machine's own.
+    let own = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let client = Client::new(&format!("http://{}", SocketAddr::new(own, address.port())), token.reveal())?;
+    let options = AuditorOptions {
+        documents: Deployment::documents(),
+        spool_bytes_max: SPOOL_BYTES_MAX,
+        ..AuditorOptions::new("demo-deployment")
+    };
+    Ok(Auditor::open(client, spool, options)?)
+}
+
+/// Plays the history, and waits until the log has it.
+async fn play(
+    engine: &Engine,
+    deployment: &Deployment,
+    auditor: &Auditor,
+    args: &DemoArgs,
+) -> anyhow::Result<Simulation> {
+    // Hidden where nobody sits in front of it.
+    let style = ProgressStyle::with_template("people work {bar:40} {pos}/{len} events")?;
+    let bar = ProgressBar::new(u64::from(args.events)).with_style(style);
+    let now = jiff::Timestamp::from_microsecond(engine.now().as_micros())?;
+    let mut progress = |count: u64| bar.set_position(count);
+    let simulation =
+        Simulation::history(deployment, args.seed, now, args.days, args.events, &mut progress).await;
+    bar.finish_and_clear();
+    anyhow::ensure!(
+        auditor.flush(FLUSH_MAX).await,
+        "the log did not take the history: {:?}",
+        auditor.stats()
+    );
+    let stats = auditor.stats();
+    anyhow::ensure!(stats.rejected + stats.refused == 0, "the log refused events of the history: {stats:?}");
+    // So that the first event that is opened stands in a checkpoint.
+    let _ = engine.ask_for_checkpoint();
+    Ok(simulation)
 }
 
 /// Made-up events must never get into a log of real ones.
@@ -140,27 +202,11 @@ async fn bind(engine: &Arc<Engine>, listen: Option<SocketAddr>) -> anyhow::Resul
     }
 }
 
-fn append(engine: &Engine, events: &[SimulatedEvent]) -> anyhow::Result<()> {
-    let lines: Vec<&str> = events.iter().map(|event| event.line.as_str()).collect();
-    let body = lines.join("\n");
-    engine.append(&Principal::operator(), body.as_bytes(), PartialBatch::Refuse)?.wait_blocking()?;
-    Ok(())
-}
-
-/// Lets something happen every one to five seconds.
-async fn trickle(engine: Arc<Engine>, mut simulation: Simulation, mut random: Random) {
+/// Lets something happen every few seconds.
+async fn go_on(mut simulation: Simulation) {
     loop {
-        let pause_ms = random.between(1_000, 5_000).unsigned_abs();
-        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-        let events = simulation.live(engine.now().as_micros());
-        let body = events.iter().map(|event| event.line.as_str()).collect::<Vec<_>>().join("\n");
-        let appended = match engine.append(&Principal::operator(), body.as_bytes(), PartialBatch::Refuse) {
-            Ok(pending) => pending.wait().await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = appended {
-            tracing::debug!(error = %error, "a simulated event was not recorded");
-        }
+        tokio::time::sleep(PAUSE).await;
+        simulation.live().await;
     }
 }
 
@@ -171,7 +217,13 @@ struct Access {
 }
 
 impl Access {
-    fn create(engine: &Engine, organization: NewOrganization<'_>) -> anyhow::Result<Access> {
+    fn create(engine: &Engine, organization: &Organization) -> anyhow::Result<Access> {
+        let organization = NewOrganization {
+            id: Some(&organization.id),
+            name: organization.name,
+            display_name: organization.display_name,
+            ..NewOrganization::default()
+        };
         let operator = Principal::operator();
         for (username, role, password, _) in PEOPLE {
             let email = format!("{username}@example.test");
@@ -191,11 +243,17 @@ impl Access {
         })
     }
 
-    fn print(&self, address: SocketAddr, event_count: usize, args: &DemoArgs) -> anyhow::Result<()> {
+    fn print(
+        &self,
+        address: SocketAddr,
+        deployment: SocketAddr,
+        event_count: u64,
+        args: &DemoArgs,
+    ) -> anyhow::Result<()> {
         let Access { read_token, ingest_token } = self;
         let url = format!("http://{address}");
         output::line(format_args!(
-            "{event_count} events of a made-up deployment over {} days; new ones keep coming in.\n",
+            "{event_count} events of a small deployment over {} days; new ones keep coming in.\n",
             args.days
         ))?;
         output::line(format_args!("  {url}/audit\n"))?;
@@ -209,9 +267,24 @@ impl Access {
             "\nRecord an event:\n  curl -s -H 'Authorization: Bearer {ingest_token}' '{url}/api/v2/audit/events' \\\n    \
              -d '{{\"action\":\"create\",\"resource_type\":\"workspace\",\"resource_target\":\"hello\",\"user\":{{\"username\":\"me\"}}}}'"
         ))?;
+        output::line(format_args!(
+            "\nDo something in the deployment that is audited here:\n  curl -s http://{deployment}/api/v2/users/login -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"username\":\"demo-dev-1\",\"password\":\"a-wrong-password\"}}'"
+        ))?;
         output::line("\nCtrl-C stops.")
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_there_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(refuse_other_logs(dir.path()).is_ok());
+        assert!(refuse_other_logs(&dir.path().join("new")).is_ok());
+        std::fs::write(dir.path().join("annals.db"), "").unwrap();
+        assert!(refuse_other_logs(dir.path()).unwrap_err().to_string().contains("is not empty"));
+    }
+}

@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show a log with the events of a simulated deployment
+    /// Show a log with the events of a small deployment
     Demo(demo::DemoArgs),
     Serve(Box<command::serve::ServeArgs>),
     Search(command::search::SearchArgs),

@@ -196,10 +196,9 @@ impl Drop for Recording {
                 unaudited.insert(route);
             }
         }
-        for mut event in events {
-            for (name, value) in &members {
-                event.set_if_absent(name, value);
-            }
+        let context = AuditContext(Arc::new(Mutex::new(OfRequest { members, ..OfRequest::default() })));
+        for event in events {
+            let mut event = context.complete(event);
             event.set_if_absent("status_code", &json!(self.status.as_u16()));
             if let Err(error) = self.layer.auditor.emit(&event) {
                 tracing::error!(%error, event = event.outline(), "an audit event was not taken");
@@ -251,8 +250,38 @@ impl AuditContext {
         request.members.push((name.to_owned(), value.into()));
     }
 
+    /// Records another event with the response: of what a request changed besides, such as the groups of a user who leaves.
+    pub fn event(&self, event: Event) {
+        self.lock().events.push(event);
+    }
+
+    /// Gives an event what all events of the request say: for one that is given away at once, by [`Auditor::emit_durable`].
+    #[must_use]
+    pub fn complete(&self, mut event: Event) -> Event {
+        for (name, value) in &self.lock().members {
+            event.set_if_absent(name, value);
+        }
+        event
+    }
+
+    /// What events of the request will say of a member, such as the `request_id` that a job inherits from the request that asked for it.
+    pub fn member(&self, name: &str) -> Option<Value> {
+        self.lock().members.iter().find(|(member, _)| member == name).map(|(_, value)| value.clone())
+    }
+
     fn lock(&self) -> MutexGuard<'_, OfRequest> {
         lock(&self.0)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for AuditContext {
+    type Rejection = NoAuditLayer;
+
+    /// A handler that takes it says itself what is recorded.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AuditContext, NoAuditLayer> {
+        let context = parts.extensions.get::<AuditContext>().cloned().ok_or(NoAuditLayer)?;
+        context.lock().is_audited = true;
+        Ok(context)
     }
 }
 
@@ -315,9 +344,8 @@ impl<T: Auditable> Drop for Audit<T> {
 impl<S: Sync, T: Auditable> FromRequestParts<S> for Audit<T> {
     type Rejection = NoAuditLayer;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Audit<T>, NoAuditLayer> {
-        let context = parts.extensions.get::<AuditContext>().cloned().ok_or(NoAuditLayer)?;
-        context.lock().is_audited = true;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Audit<T>, NoAuditLayer> {
+        let context = AuditContext::from_request_parts(parts, state).await?;
         let action = match parts.method {
             Method::POST => "create",
             Method::DELETE => "delete",

@@ -133,6 +133,11 @@ pub(crate) struct FieldAttributes {
 }
 
 impl FieldAttributes {
+    /// Whether the field is looked at, in diffs or as a name of the resource.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.policy != Policy::Ignore || self.id.is_some() || self.target.is_some()
+    }
+
     /// Returns what the attributes of a field say, or `None` if it has no policy, which is then among the mistakes.
     pub(crate) fn parse(
         field: &syn::Field,
@@ -180,11 +185,12 @@ impl FieldAttributes {
                 mistakes.at(mask, "a mask is a printable text such as \"******\"");
             }
         }
-        if policy == Policy::Ignore {
-            for path in [&personal, &id, &target].into_iter().flatten() {
-                mistakes
-                    .at(path, "an ignored field is never looked at, so nothing else can be said about it");
-            }
+        // It may name the resource all the same, as the id of a build does that no diff shows.
+        if policy == Policy::Ignore
+            && target.is_none()
+            && let Some(path) = &personal
+        {
+            mistakes.at(path, "an ignored field is recorded nowhere, so it cannot be personal");
         }
         if policy == Policy::Secret {
             for path in [&id, &target].into_iter().flatten() {

@@ -197,7 +197,7 @@ fn option(text: Option<&LitStr>) -> TokenStream {
 fn with_bounds(generics: &Generics, auditable: &TokenStream, fields: &[Recorded<'_>]) -> Generics {
     let parameters: Vec<_> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
     let mut bounded: Vec<TokenStream> = Vec::new();
-    for field in fields.iter().filter(|field| field.attributes.policy != Policy::Ignore) {
+    for field in fields.iter().filter(|field| field.attributes.is_recorded()) {
         for parameter in &parameters {
             let needed = match occurrence(parameter, field.ty.to_token_stream()) {
                 Occurrence::None => continue,
@@ -360,17 +360,21 @@ mod tests {
         let expanded = expansion(
             r#"
             #[audit(type = "a", crate = "annals_client::model")]
-            struct A<'a, T, U, V: Own, const N: usize> {
+            struct A<'a, T, U, V: Own, W, const N: usize> {
                 #[audit(track)] one: Option<&'a [T; N]>,
                 #[audit(ignore)] two: U,
                 #[audit(track)] three: V::Id,
+                #[audit(ignore, id)] four: W,
             }
             "#,
         );
-        let header = "impl<'a,T,U,V:Own,constN:usize>annals_client::model::auditable::Auditableforfor";
-        assert!(expanded.contains(&header.replace("forfor", "forA<'a,T,U,V,N>where")), "{expanded}");
+        let header = "impl<'a,T,U,V:Own,W,constN:usize>annals_client::model::auditable::Auditableforfor";
+        assert!(expanded.contains(&header.replace("forfor", "forA<'a,T,U,V,W,N>where")), "{expanded}");
         let serialize = "annals_client::model::auditable::__private::Serialize";
-        assert!(expanded.contains(&format!("whereT:{serialize},V::Id:{serialize}{{")), "{expanded}");
+        assert!(
+            expanded.contains(&format!("whereT:{serialize},V::Id:{serialize},W:{serialize}{{")),
+            "{expanded}"
+        );
         assert!(!expanded.contains("self.two"), "an ignored field is never looked at: {expanded}");
     }
 

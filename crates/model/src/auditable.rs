@@ -15,8 +15,8 @@
 //!
 //! On each field: one of the policies `track`, `secret`, `abbreviate` and `ignore`; beside it, if it applies,
 //! `personal` (the value is about a person, and so erasable), `mask = "******"` (what is displayed for a secret),
-//! `rename = "other_name"`, `id` and `target` (the field is the `resource_id` or the `resource_target`). A target
-//! that is personal makes the targets of the type personal.
+//! `rename = "other_name"`, `id` and `target` (the field is the `resource_id` or the `resource_target`, also where
+//! diffs ignore it). A target that is personal makes the targets of the type personal.
 //!
 //! # Examples
 //! ```

@@ -51,19 +51,4 @@ impl Random {
     pub(super) fn hex(&mut self, digits: usize) -> String {
         (0..digits).filter_map(|_| char::from_digit(u32::try_from(self.below(16)).unwrap_or(0), 16)).collect()
     }
-
-    /// A UUID of version 4.
-    pub(super) fn uuid(&mut self) -> String {
-        let bytes = (u128::from(self.word()) << 64 | u128::from(self.word())).to_be_bytes();
-        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
-    }
-
-    /// A UUID of version 7, for an event at a time.
-    pub(super) fn uuid_at(&mut self, time_us: i64) -> String {
-        let mut bytes = [0; 10];
-        bytes[..8].copy_from_slice(&self.word().to_be_bytes());
-        bytes[8..].copy_from_slice(&self.word().to_be_bytes()[..2]);
-        let millis = u64::try_from(time_us / 1_000).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string()
-    }
 }

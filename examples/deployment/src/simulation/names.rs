@@ -51,8 +51,8 @@ pub(super) const DESCRIPTIONS: [&str; 6] = [
     "Deprecated: please move to `kubernetes` before the end of the quarter. Workspaces of this template stop every night and are deleted after thirty days without use.",
 ];
 
-/// First parts of workspace names.
-pub(super) const WORKSPACES: [&str; 14] = [
+/// First parts of workspace names; those of `task` stop and start as tasks do.
+pub(super) const WORKSPACES: [&str; 15] = [
     "dev",
     "api",
     "billing",
@@ -67,6 +67,7 @@ pub(super) const WORKSPACES: [&str; 14] = [
     "review",
     "sandbox",
     "search",
+    "task",
 ];
 
 /// Groups: organization and name.
@@ -80,14 +81,6 @@ pub(super) const SECRETS: [&str; 6] =
     ["registry-password", "npm-token", "staging-db", "signing-key", "api-key", "webhook-secret"];
 /// Names of dev URLs.
 pub(super) const DEV_URLS: [&str; 6] = ["preview", "storybook", "api-docs", "grafana", "admin", "webhook"];
-/// Images of workspaces.
-pub(super) const IMAGES: [&str; 5] = [
-    "registry.example.test/base",
-    "registry.example.test/node",
-    "registry.example.test/go",
-    "registry.example.test/python",
-    "registry.example.test/cuda",
-];
 /// Clusters that run workspaces.
 pub(super) const PROVIDERS: [&str; 3] = ["eu-west", "us-east", "gpu-pool"];
 /// Log-in names that a stranger tries.
@@ -95,5 +88,4 @@ pub(super) const GUESSED_NAMES: [&str; 8] =
     ["admin", "root", "test", "deploy", "jenkins", "backup", "postgres", "support"];
 
 /// Weekly schedules of starting workspaces.
-pub(super) const SCHEDULES: [&str; 3] =
-    ["CRON_TZ=UTC 30 7 * * 1-5", "CRON_TZ=UTC 0 8 * * 1-5", "CRON_TZ=UTC 45 6 * * 1-5"];
+pub(super) const SCHEDULES: [&str; 3] = ["30 7 * * 1-5", "0 8 * * 1-5", "45 6 * * 1-5"];

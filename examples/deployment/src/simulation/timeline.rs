@@ -1,9 +1,9 @@
 //! Hours and days, and how much work is done in each of them where an organization is.
 
-use super::people::Organization;
+use super::Organization;
 
-pub(super) const SECOND_US: i64 = 1_000_000;
-pub(super) const MINUTE_US: i64 = 60 * SECOND_US;
+const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
 pub(super) const HOUR_US: i64 = 60 * MINUTE_US;
 pub(super) const DAY_US: i64 = 24 * HOUR_US;
 /// An hour as Coder counts times to live.
@@ -19,11 +19,6 @@ pub(super) fn work_in(organization: &Organization, time_us: i64) -> u64 {
     let hour = usize::try_from(hour_of_day(local_us)).unwrap_or(0);
     let work = WORK_BY_HOUR[hour];
     if (1..=5).contains(&weekday(local_us)) { work } else { work / 10 }
-}
-
-/// Whether a weekly schedule, `CRON_TZ=UTC MINUTE HOUR ..`, starts workspaces in this hour.
-pub(super) fn starts_at(schedule: &str, hour: i64) -> bool {
-    schedule.split(' ').nth(2).and_then(|text| text.parse().ok()) == Some(hour)
 }
 
 /// The hour, 0 to 23.
