@@ -31,6 +31,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(600);
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// The pause between two things that happen live.
 const PAUSE: Duration = Duration::from_secs(3);
+/// What happens live before anybody looks.
+const FIRST_LIVE: usize = 12;
 /// The people who may log in: name, role, password, what they see.
 const PEOPLE: [(&str, Role, &str, &str); 4] = [
     ("demo-auditor", Role::Auditor, "demo-auditor-2662", "reads the log"),
@@ -110,12 +112,17 @@ async fn show(engine: &Arc<Engine>, args: &DemoArgs) -> anyhow::Result<()> {
         tempfile::Builder::new().prefix("annals-demo-spool-").tempdir().context("no temporary directory")?;
     let auditor = auditor(engine, address, spool.path())?;
     let deployment = Deployment::open(None, auditor.clone())?;
-    let simulation = tokio::select! {
+    let mut simulation = tokio::select! {
         played = play(engine, &deployment, &auditor, args) => played?,
         // Ctrl-C before the history was played.
         served = &mut serving => return served?,
     };
     let access = tokio::task::block_in_place(|| Access::create(engine, simulation.organization()))?;
+    // So that the page does not begin with how the demo was made.
+    for _ in 0..FIRST_LIVE {
+        simulation.live().await;
+    }
+    auditor.flush(FLUSH_MAX).await;
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     access.print(address, listener.local_addr()?, auditor.stats().emitted, args)?;
     let people = tokio::spawn(go_on(simulation));

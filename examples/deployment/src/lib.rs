@@ -84,7 +84,8 @@ impl Deployment {
 
     /// What Annals does not know yet of the types that are audited here: see [`annals_client::AuditorOptions::documents`].
     pub fn documents() -> Vec<String> {
-        vec![DevUrl::document(), Job::document(), Secret::document(), WorkspaceProvider::document()]
+        let types = [DevUrl::document(), Job::document(), Secret::document(), WorkspaceProvider::document()];
+        vec![types.join("\n")]
     }
 
     /// Serves the API until `stop` ends.

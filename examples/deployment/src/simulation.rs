@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::caller::Account;
 use self::random::Random;
-use self::timeline::{DAY_US, HOUR_US, work_in};
+use self::timeline::{DAY_US, HOUR_US, MINUTE_US, work_in};
 use crate::Deployment;
 
 /// Events that one activity makes, times 100, with what follows from it by itself, as measured over 60 days.
@@ -146,7 +146,9 @@ impl Simulation {
             due_permille %= 1_000;
             let mut times: Vec<(i64, bool)> =
                 (0..count).map(|_| (hour_us + self.random.between(0, HOUR_US - 1), true)).collect();
-            times.extend((0..HOUR_US / WORK_EVERY_US).map(|part| (hour_us + part * WORK_EVERY_US, false)));
+            for part in 0..HOUR_US / WORK_EVERY_US {
+                times.push((hour_us + part * WORK_EVERY_US + self.random.between(0, MINUTE_US), false));
+            }
             times.sort_unstable();
             for (time_us, is_activity) in times {
                 self.go_to(at(time_us).min(end));

@@ -3,7 +3,7 @@
 use super::Organization;
 
 const SECOND_US: i64 = 1_000_000;
-const MINUTE_US: i64 = 60 * SECOND_US;
+pub(super) const MINUTE_US: i64 = 60 * SECOND_US;
 pub(super) const HOUR_US: i64 = 60 * MINUTE_US;
 pub(super) const DAY_US: i64 = 24 * HOUR_US;
 /// An hour as Coder counts times to live.
