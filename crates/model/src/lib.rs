@@ -23,6 +23,7 @@ pub mod auditable;
 pub mod client_address;
 pub mod diff;
 pub mod event;
+pub mod formats;
 pub mod id;
 pub mod json;
 pub mod limits;

@@ -9,6 +9,7 @@
 
 mod derive;
 mod diff;
+mod formats;
 mod registry_data;
 mod registry_describe;
 mod registry_extend;
