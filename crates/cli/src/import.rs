@@ -6,8 +6,13 @@
 
 mod cloudtrail;
 mod coder;
+mod destination;
 mod event;
+mod ids;
+mod mapping;
 mod records;
+mod rows;
+mod tree;
 mod vocabulary;
 
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -16,17 +21,25 @@ use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use annals_engine::PartialBatch;
+use annals_model::json;
 use annals_model::limits::EVENT_BYTES_MAX;
+use annals_model::time::Time;
 use anyhow::Context as _;
+use flate2::bufread::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
+use self::destination::Destination;
+use self::ids::{Equals, Identity};
+use self::mapping::{BUILT_IN, Mapped, MappedEvent, Mapping, Records};
 use self::records::{Content, Found, read_records};
+use self::rows::read_rows;
+use self::tree::Node;
 use self::vocabulary::Vocabulary;
+use crate::command::open_for_import;
 use crate::output;
-use crate::target::Target;
+use crate::target::TargetArgs;
 
 /// Events of a batch: a fifth of what the log takes, so that progress is seen.
 const BATCH_EVENTS: usize = 1_000;
@@ -41,24 +54,47 @@ const SHOWN_WARNINGS_MAX: usize = 5;
 
 /// Take in events from files
 ///
-/// Files are read in a stream, whatever their size, and sent in batches. Each event keeps the id it has in its own
-/// system, so importing a file again only finds duplicates: after an interruption, run the same command again.
+/// Files are read in a stream, whatever their size, and sent in batches; those compressed by gzip are unpacked on the
+/// way. Each event keeps the id it has in its own system, or gets one that follows from the record, so importing a file
+/// again only finds duplicates: after an interruption, run the same command again.
+///
+/// The record itself is kept in the additional fields. Resource types, fields and actions that the log does not know are
+/// registered.
 ///
 /// Records that cannot be taken are reported with file and line, and written to --rejects together with the reason;
 /// the rest is imported. Exit codes: 0 all records are in the log, 1 some were rejected.
+///
+/// Formats besides those listed are described by a mapping, a file of rules; docs/IMPORTERS.md shows how to write one.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
   annals import events.ndjson
-  annals import --format cloudtrail --rejects rejected.ndjson cloudtrail/*.json
+  annals import --format cloudtrail --rejects rejected.ndjson cloudtrail/*.json.gz
   journalctl -u coder -o cat | annals import --format coder -
-  gunzip -c trail.json.gz | annals import --server https://audit.example --token T -")]
+  annals import --server https://audit.example --token T okta.json github.json
+
+A format of your own:
+  annals import --print-mapping okta > doors.toml
+  annals import --mapping doors.toml --dry-run doors.csv
+  annals import --mapping doors.toml doors.csv")]
 pub(crate) struct ImportArgs {
     /// What the files hold
     #[arg(long, value_enum, default_value_t = Format::Auto, value_name = "FORMAT")]
     pub(crate) format: Format,
+    /// Rules for a format of your own, JSON or CSV
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub(crate) mapping: Option<PathBuf>,
+    /// Print the rules of a built-in format, to start from
+    #[arg(long, value_name = "FORMAT", value_parser = BUILT_IN.map(|(name, _)| name), conflicts_with_all = ["files", "mapping"])]
+    pub(crate) print_mapping: Option<String>,
+    /// Print the events, one a line, and append nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The time of records that have none, such as 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) default_time: Option<String>,
     /// Files to read, `-` for standard input
-    #[arg(required = true, value_name = "FILES")]
+    #[arg(required_unless_present = "print_mapping", value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
     /// Write records that are rejected to FILE, one JSON object a line: file, line, reason, record
     #[arg(long, value_name = "FILE")]
@@ -79,22 +115,87 @@ pub(crate) enum Format {
     Coder,
     /// AWS CloudTrail: files with `Records`, or one record a line
     Cloudtrail,
+    /// GitHub's audit log of an organization or enterprise
+    Github,
+    /// GitHub's webhooks: deliveries or payloads
+    GithubWebhook,
+    /// Kubernetes audit events
+    Kubernetes,
+    /// Google Workspace activities (Reports API)
+    GoogleWorkspace,
+    /// Okta's System Log
+    Okta,
+}
+
+/// How the records of a file become events.
+#[derive(Debug, Clone)]
+enum Converter {
+    Native,
+    Coder,
+    Cloudtrail,
+    Mapped(Rc<Mapping>),
+}
+
+fn time(text: &str) -> Result<String, String> {
+    Time::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Reads the files, appends what they hold and returns the exit code.
-pub(crate) fn run(args: &ImportArgs, target: &Target, json: bool) -> anyhow::Result<u8> {
-    let mut importer = Importer::new(args, target)?;
-    importer.progress = progress_bar(&args.files, json);
+pub(crate) fn run(args: &ImportArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
+    if let Some(name) = &args.print_mapping {
+        let text = BUILT_IN.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
+        return output::line(text.trim_end()).map(|()| output::GOOD);
+    }
+    // What is wrong with a mapping is said before a log is made or opened.
+    let converter = args.converter()?;
+    let opened = match args.dry_run {
+        true => None,
+        false => Some(open_for_import(target)?),
+    };
+    let destination = match &opened {
+        Some(target) => Destination::Log(target),
+        None => Destination::trial(),
+    };
+    let mut importer = Importer::new(args, converter, destination)?;
+    importer.progress = progress_bar(&args.files, json || args.dry_run);
     let result = importer.import_files(&args.files);
     importer.progress.finish_and_clear();
     if let Err(error) = result {
         let Summary { accepted, duplicates, .. } = importer.summary;
-        return Err(error.context(format!(
-            "the import stopped; {} events are in the log, and importing again goes on after them",
-            accepted + duplicates
-        )));
+        return Err(match args.dry_run {
+            true => error,
+            false => error.context(format!(
+                "the import stopped; {} events are in the log, and importing again goes on after them",
+                accepted + duplicates
+            )),
+        });
     }
     importer.report(args, json)
+}
+
+impl ImportArgs {
+    /// The one converter for all files; none if each file is to be looked at.
+    fn converter(&self) -> anyhow::Result<Option<Converter>> {
+        let built_in = |name: &str| Some(Converter::Mapped(Rc::new(Mapping::built_in(name))));
+        if let Some(path) = &self.mapping {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the mapping `{}`", path.display()))?;
+            let mapping = Mapping::parse(&text)
+                .map_err(|errors| anyhow::anyhow!("the mapping `{}` is wrong:\n{errors}", path.display()))?;
+            return Ok(Some(Converter::Mapped(Rc::new(mapping))));
+        }
+        Ok(match self.format {
+            Format::Auto => None,
+            Format::Native => Some(Converter::Native),
+            Format::Coder => Some(Converter::Coder),
+            Format::Cloudtrail => Some(Converter::Cloudtrail),
+            Format::Github => built_in("github"),
+            Format::GithubWebhook => built_in("github-webhook"),
+            Format::Kubernetes => built_in("kubernetes"),
+            Format::GoogleWorkspace => built_in("google-workspace"),
+            Format::Okta => built_in("okta"),
+        })
+    }
 }
 
 /// What came of an import.
@@ -107,30 +208,43 @@ struct Summary {
     rejected: u64,
     /// Lines of a log that are about something else.
     skipped: u64,
-    /// Events without an id of their own.
-    without_id: u64,
 }
 
 struct Importer<'i> {
-    target: &'i Target,
-    format: Format,
+    destination: Destination<'i>,
+    /// The converter for all files; without one, each file is looked at.
+    converter: Option<Converter>,
+    /// Compiled when the first file is looked at.
+    mappings: Vec<Rc<Mapping>>,
+    containers: Vec<String>,
+    default_time: Option<String>,
     batch_events: usize,
     batch: Vec<Item>,
     batch_bytes: usize,
     vocabulary: Vocabulary,
+    /// Equal records of the file being read.
+    equals: Equals,
     rejects: Option<BufWriter<File>>,
     warnings: BTreeMap<String, u64>,
     summary: Summary,
     progress: ProgressBar,
 }
 
-/// A record on its way.
+/// An event on its way.
 struct Item {
     place: Place,
-    format: Format,
-    record: String,
-    /// The event made of it, on one line.
-    event: String,
+    record: Rc<str>,
+    /// The event on one line.
+    line: String,
+    source: Source,
+}
+
+/// What an event was made of, for making it again under a general action.
+enum Source {
+    Cloudtrail,
+    Mapped(Box<MappedEvent>),
+    /// It brings no words along.
+    Other,
 }
 
 /// Where a record stands.
@@ -140,45 +254,42 @@ struct Place {
     line: u64,
 }
 
-/// The part of a reply that matters here.
-#[derive(Deserialize)]
-struct Reply {
-    accepted: u64,
-    duplicates: u64,
-    #[serde(default)]
-    warnings: Vec<ReplyWarning>,
-    #[serde(default)]
-    faults: Vec<ReplyFault>,
-}
-
-#[derive(Deserialize)]
-struct ReplyWarning {
-    detail: String,
-}
-
-#[derive(Deserialize)]
-struct ReplyFault {
-    index: usize,
-    pointer: String,
-    detail: String,
-    #[serde(default)]
-    hint: Option<String>,
-}
-
 impl<'i> Importer<'i> {
-    fn new(args: &ImportArgs, target: &'i Target) -> anyhow::Result<Importer<'i>> {
+    fn new(
+        args: &ImportArgs,
+        converter: Option<Converter>,
+        destination: Destination<'i>,
+    ) -> anyhow::Result<Importer<'i>> {
         let rejects = args.rejects.as_deref().map(|path| {
             File::create(path)
                 .map(BufWriter::new)
                 .with_context(|| format!("cannot write `{}`", path.display()))
         });
+        let mappings = match &converter {
+            None => BUILT_IN.iter().map(|(name, _)| Rc::new(Mapping::built_in(name))).collect(),
+            Some(_) => Vec::new(),
+        };
+        let containers = match &converter {
+            Some(Converter::Mapped(mapping)) => mapping.container.iter().cloned().collect(),
+            _ => {
+                let mut containers = vec!["Records".to_owned(), "audit_logs".to_owned()];
+                containers
+                    .extend(mappings.iter().filter_map(|mapping: &Rc<Mapping>| mapping.container.clone()));
+                containers.dedup();
+                containers
+            }
+        };
         Ok(Importer {
-            target,
-            format: args.format,
+            vocabulary: Vocabulary::new(destination.registry().as_ref()),
+            destination,
+            converter,
+            mappings,
+            containers,
+            default_time: args.default_time.clone(),
             batch_events: args.batch.max(1),
             batch: Vec::new(),
             batch_bytes: 0,
-            vocabulary: Vocabulary::new(),
+            equals: Equals::default(),
             rejects: rejects.transpose()?,
             warnings: BTreeMap::new(),
             summary: Summary::default(),
@@ -200,71 +311,117 @@ impl<'i> Importer<'i> {
 
     fn import_file(&mut self, path: &Path) -> anyhow::Result<()> {
         if path == Path::new("-") {
-            return self.import_reader("-".into(), BufReader::new(io::stdin().lock()));
+            return self.import_bytes(path, BufReader::new(io::stdin().lock()));
         }
         let file = File::open(path)?;
         let reader = BufReader::with_capacity(64 * 1024, self.progress.wrap_read(file));
-        self.import_reader(path.display().to_string().into(), reader)
+        self.import_bytes(path, reader)
     }
 
-    fn import_reader(&mut self, file: Rc<str>, mut reader: impl BufRead) -> anyhow::Result<()> {
+    /// Unpacks what is compressed. The unpacked bytes are read in a stream, so a small file can be long, not large.
+    fn import_bytes(&mut self, path: &Path, mut reader: impl BufRead) -> anyhow::Result<()> {
+        self.equals = Equals::default();
         if reader.fill_buf()?.starts_with(b"\x1f\x8b") {
-            anyhow::bail!("the file is compressed; unpack it on the way: gunzip -c FILE | annals import -");
+            let unpacked = BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(reader));
+            return self.import_reader(path, unpacked);
         }
-        // One format for the whole file, so that one odd record does not pass for another kind.
-        let mut format = self.format;
-        read_records(reader, &mut |found| {
-            let Found { line, container, content } = found;
-            let place = Place { file: Rc::clone(&file), line };
-            let record = match content {
-                Content::Value(record) => record,
-                Content::Bad { reason, text } => return self.reject(&place, &reason, &text),
-            };
-            if format == Format::Auto {
-                format = guess(&record, container);
-            }
-            self.add(place, format, record)
-        })
+        self.import_reader(path, reader)
     }
 
-    fn add(&mut self, place: Place, format: Format, record: String) -> anyhow::Result<()> {
-        let event = match self.convert(format, &record) {
-            Ok(Some(event)) if event.len() > EVENT_BYTES_MAX => {
-                Err(format!("an event of {} bytes exceeds the limit of {EVENT_BYTES_MAX}", event.len()))
-            }
-            other => other,
-        };
-        let event = match event {
-            Ok(Some(event)) => event,
-            Ok(None) => {
-                self.summary.skipped += 1;
-                return Ok(());
-            }
-            Err(reason) => return self.reject(&place, &reason, &record),
-        };
-        if self.batch.len() >= self.batch_events || self.batch_bytes + event.len() >= BATCH_BYTES_MAX {
-            self.flush()?;
+    fn import_reader(&mut self, path: &Path, reader: impl BufRead) -> anyhow::Result<()> {
+        let file: Rc<str> = path.display().to_string().into();
+        // One format for the whole file, so that one odd record does not pass for another kind.
+        let mut converter = self.converter.clone();
+        let is_csv_file = is_csv(path);
+        if let Some(Converter::Mapped(mapping)) = &converter
+            && (mapping.records == Records::Csv || is_csv_file)
+        {
+            let delimiter = mapping.delimiter;
+            return read_rows(reader, delimiter, &mut |found| self.found(&file, &mut converter, found));
         }
-        self.batch_bytes += event.len() + 1;
-        self.batch.push(Item { place, format, record, event });
+        anyhow::ensure!(
+            !is_csv_file,
+            "CSV needs a mapping, which says what the columns mean: --mapping FILE; docs/IMPORTERS.md shows how to \
+             write one"
+        );
+        let containers = self.containers.clone();
+        read_records(reader, &containers, &mut |found| self.found(&file, &mut converter, found))
+    }
+
+    fn found(
+        &mut self,
+        file: &Rc<str>,
+        converter: &mut Option<Converter>,
+        found: Found<'_>,
+    ) -> anyhow::Result<()> {
+        let Found { line, container, content } = found;
+        let place = Place { file: Rc::clone(file), line };
+        let record = match content {
+            Content::Value(record) => record,
+            Content::Bad { reason, text } => return self.reject(&place, &reason, &text),
+        };
+        let converter = converter.get_or_insert_with(|| guess(&record, container, &self.mappings)).clone();
+        self.add(&place, &converter, &record.into())
+    }
+
+    fn add(&mut self, place: &Place, converter: &Converter, record: &Rc<str>) -> anyhow::Result<()> {
+        let made = match self.convert(converter, record) {
+            Ok(made) => made,
+            Err(reason) => return self.reject(place, &reason, record),
+        };
+        if made.is_empty() {
+            self.summary.skipped += 1;
+        }
+        for (line, source) in made {
+            if line.len() > EVENT_BYTES_MAX {
+                let reason =
+                    format!("an event of {} bytes exceeds the limit of {EVENT_BYTES_MAX}", line.len());
+                self.reject(place, &reason, record)?;
+                continue;
+            }
+            if self.batch.len() >= self.batch_events || self.batch_bytes + line.len() >= BATCH_BYTES_MAX {
+                self.flush()?;
+            }
+            self.batch_bytes += line.len() + 1;
+            self.batch.push(Item { place: place.clone(), record: Rc::clone(record), line, source });
+        }
         Ok(())
     }
 
-    /// Makes an event of a record; nothing of one that is about something else.
-    fn convert(&mut self, format: Format, record: &str) -> Result<Option<String>, String> {
-        match format {
-            Format::Coder => coder::convert(record),
-            Format::Cloudtrail => {
-                let vocabulary = &self.vocabulary;
-                let converted = cloudtrail::convert(record, |action| vocabulary.is_refused(action))?;
-                self.vocabulary.add(converted.words);
-                Ok(Some(converted.line))
+    /// Makes events of a record; none of one that is about something else.
+    fn convert(&mut self, converter: &Converter, record: &str) -> Result<Vec<(String, Source)>, String> {
+        match converter {
+            Converter::Coder => {
+                Ok(coder::convert(record)?.into_iter().map(|line| (line, Source::Other)).collect())
             }
-            Format::Native | Format::Auto => {
-                self.summary.without_id += u64::from(!has_id(record));
-                compact(record).map(Some)
+            Converter::Cloudtrail => Ok(vec![(self.convert_call(record)?, Source::Cloudtrail)]),
+            Converter::Native => Ok(vec![(with_id(compact(record)?, &mut self.equals)?, Source::Other)]),
+            Converter::Mapped(mapping) => {
+                let mapped = mapping.convert(record, self.default_time.as_deref(), &self.vocabulary)?;
+                let Mapped::Events(events) = mapped else { return Ok(Vec::new()) };
+                let mut made = Vec::with_capacity(events.len());
+                for mut mapped in events {
+                    mapped.event.id = self.equals.id_of(&mapped.identity)?.to_string().into();
+                    // The identity may hold the whole record, which is in the event already.
+                    mapped.identity.record = String::new();
+                    let (line, has_lost_diff) = mapped.write_line()?;
+                    if has_lost_diff {
+                        let detail = "the diff of a long record is left out; the values stand in its additional fields";
+                        *self.warnings.entry(detail.to_owned()).or_default() += 1;
+                    }
+                    let words = mapped.take_words();
+                    self.vocabulary.add(&mapped.event.resource_type, words);
+                    made.push((line, Source::Mapped(Box::new(mapped))));
+                }
+                Ok(made)
             }
         }
+    }
+
+    fn convert_call(&mut self, record: &str) -> Result<String, String> {
+        let converted = cloudtrail::convert(record, &self.vocabulary)?;
+        self.vocabulary.add(&converted.resource_type, converted.words);
+        Ok(converted.line)
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -275,15 +432,18 @@ impl<'i> Importer<'i> {
         self.batch_bytes = 0;
         let first = &batch[0].place;
         let context = format!("cannot append the events from {}:{} on", first.file, first.line);
-        if self.vocabulary.register(self.target).context("cannot register types and actions")? {
-            for item in batch.iter_mut().filter(|item| item.format == Format::Cloudtrail) {
-                let again = self.convert(item.format, &item.record);
-                item.event = again.map_err(anyhow::Error::msg)?.context("a record is always an event")?;
+        let destination = &mut self.destination;
+        let has_refused = self
+            .vocabulary
+            .register(&mut |document| destination.register(document))
+            .context("cannot register types and actions")?;
+        if has_refused {
+            for item in &mut batch {
+                self.generalise(item)?;
             }
         }
-        let lines: Vec<&str> = batch.iter().map(|item| item.event.as_str()).collect();
-        let reply = self.target.append(&lines.join("\n"), PartialBatch::Take).context(context)?;
-        let reply: Reply = serde_json::from_value(reply).context("the reply is not the expected one")?;
+        let lines: Vec<&str> = batch.iter().map(|item| item.line.as_str()).collect();
+        let reply = self.destination.append(&lines).context(context)?;
         self.summary.accepted += reply.accepted;
         self.summary.duplicates += reply.duplicates;
         self.summary.events += reply.accepted + reply.duplicates;
@@ -301,6 +461,21 @@ impl<'i> Importer<'i> {
             if let Some(item) = batch.get(*index) {
                 self.reject(&item.place, reason, &item.record)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes an event again whose action the registry has no room for.
+    fn generalise(&mut self, item: &mut Item) -> anyhow::Result<()> {
+        match &mut item.source {
+            Source::Cloudtrail => {
+                item.line = self.convert_call(&item.record).map_err(anyhow::Error::msg)?;
+            }
+            Source::Mapped(mapped) if self.vocabulary.is_refused(&mapped.event.action) => {
+                mapped.generalise();
+                item.line = mapped.write_line().map_err(anyhow::Error::msg)?.0;
+            }
+            Source::Mapped(_) | Source::Other => {}
         }
         Ok(())
     }
@@ -333,15 +508,9 @@ impl<'i> Importer<'i> {
         }
         if self.vocabulary.refused_count() > 0 {
             output::note(format_args!(
-                "{} kinds of calls are recorded under general actions such as `read` and `write`: the registry has no \
-                 room for more actions; the calls stand in the additional fields",
+                "{} actions are recorded under general ones such as `read` and `write`: the registry has no room for \
+                 more; their own names stand in the additional fields",
                 self.vocabulary.refused_count()
-            ));
-        }
-        if summary.without_id > 0 && summary.accepted > 0 {
-            output::note(format_args!(
-                "{} events have no `id`; importing them again would record them again",
-                summary.without_id
             ));
         }
         if summary.rejected > SHOWN_REJECTS_MAX {
@@ -355,27 +524,24 @@ impl<'i> Importer<'i> {
                 None => output::note("to keep the rejected records, import again with --rejects FILE"),
             }
         }
-        if json {
+        let skipped = match summary.skipped {
+            0 => String::new(),
+            count => format!("; {count} other lines skipped"),
+        };
+        let Summary { events, accepted, duplicates, rejected, .. } = summary;
+        if args.dry_run {
+            // Standard output has the events.
+            output::note(format_args!(
+                "{events} events: {accepted} would be sent, {rejected} rejected{skipped}"
+            ));
+        } else if json {
             output::line(serde_json::to_string(summary)?)?;
         } else {
-            let skipped = match summary.skipped {
-                0 => String::new(),
-                count => format!("; {count} other lines skipped"),
-            };
-            let Summary { events, accepted, duplicates, rejected, .. } = summary;
             output::line(format_args!(
                 "{events} events: {accepted} new, {duplicates} duplicates, {rejected} rejected{skipped}"
             ))?;
         }
         Ok(if summary.rejected == 0 { output::GOOD } else { output::FAILED })
-    }
-}
-
-impl ReplyFault {
-    fn to_reason(&self) -> String {
-        let place = if self.pointer.is_empty() { String::new() } else { format!("{}: ", self.pointer) };
-        let hint = self.hint.as_deref().map(|hint| format!("\n{hint}")).unwrap_or_default();
-        format!("{place}{}{hint}", self.detail)
     }
 }
 
@@ -389,40 +555,61 @@ struct Reject<'r> {
 }
 
 /// Finds out what a file holds from its first record.
-fn guess(record: &str, container: Option<&str>) -> Format {
+fn guess(record: &str, container: Option<&str>, mappings: &[Rc<Mapping>]) -> Converter {
     match container {
-        Some("Records") => return Format::Cloudtrail,
-        Some(_) => return Format::Coder,
-        None => {}
+        Some("Records") => return Converter::Cloudtrail,
+        Some("audit_logs") => return Converter::Coder,
+        _ => {}
     }
-    let Ok(raw) = serde_json::from_str::<&RawValue>(record) else { return Format::Native };
-    let members = annals_model::json::members(raw).unwrap_or_default();
-    let has = |name: &str| members.iter().any(|(key, _)| key == name);
+    // What cannot be read has an error of its own.
+    let Ok(text) = tree::checked(record) else { return Converter::Native };
+    let tree = Node::parse(&text);
+    let has = |name: &str| tree.get(name).is_some();
     if has("eventSource") && has("eventName") {
-        Format::Cloudtrail
+        Converter::Cloudtrail
     } else if has("msg") || has("organization_id") || has("is_deleted") {
-        Format::Coder
+        Converter::Coder
+    } else if has("resource_type") {
+        Converter::Native
     } else {
-        Format::Native
+        let detected = mappings.iter().find(|mapping| mapping.detects(&tree));
+        detected.map_or(Converter::Native, |mapping| Converter::Mapped(Rc::clone(mapping)))
     }
 }
 
-/// Whether a native event brings an id.
-fn has_id(record: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Probe {
-        #[serde(default)]
-        id: Option<serde::de::IgnoredAny>,
+/// Whether the name of a file says that it holds CSV, packed or not.
+fn is_csv(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    name.strip_suffix(".gz").unwrap_or(&name).ends_with(".csv")
+}
+
+/// A native event with an id: its own, or one that follows from its text.
+fn with_id(event: String, equals: &mut Equals) -> Result<String, String> {
+    let raw: &RawValue = serde_json::from_str(&event).map_err(|error| error.to_string())?;
+    // What is no object has an error of its own.
+    let Ok(members) = json::members(raw) else { return Ok(event) };
+    let has_none = |raw: &RawValue| matches!(raw.get(), "null" | "\"\"");
+    match members.iter().find(|(name, _)| name == "id") {
+        Some((_, id)) if !has_none(id) => return Ok(event),
+        _ => {}
     }
-    // What cannot be read has an error of its own.
-    serde_json::from_str(record).map_or(true, |Probe { id }| id.is_some())
+    let identity = Identity { of: "native".to_owned(), own: None, index: None, record: event.clone() };
+    let mut line = format!("{{\"id\":\"{}\"", equals.id_of(&identity)?).into_bytes();
+    for (name, value) in members.iter().filter(|(name, _)| name != "id") {
+        line.push(b',');
+        json::push_text(&mut line, name);
+        line.push(b':');
+        line.extend_from_slice(value.get().as_bytes());
+    }
+    line.push(b'}');
+    Ok(String::from_utf8(line).expect("JSON made of JSON is a text"))
 }
 
 /// The same JSON on one line.
 fn compact(record: &str) -> Result<String, String> {
     let raw: &RawValue = serde_json::from_str(record).map_err(|error| error.to_string())?;
     let mut line = Vec::with_capacity(record.len());
-    annals_model::json::push_compact(&mut line, raw);
+    json::push_compact(&mut line, raw);
     Ok(String::from_utf8(line).expect("a text without some of its spaces is a text"))
 }
 

@@ -95,9 +95,7 @@ fn main() -> ExitCode {
         Command::Search(args) => command::search::run(args, &target, json),
         Command::Tail(args) => command::tail::run(args, &target, json),
         Command::Export(args) => command::export::run(args, &target, json),
-        Command::Import(args) => {
-            command::open_for_import(&target).and_then(|target| import::run(args, &target, json))
-        }
+        Command::Import(args) => import::run(args, &target, json),
         Command::Receipt(args) => command::receipt::run(args, &target).map(|()| output::GOOD),
         Command::Sources(args) => command::sources::run(args, &target, json),
         Command::Erase(args) => command::erase::run(args, &target, json).map(|()| output::GOOD),

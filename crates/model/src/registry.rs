@@ -76,6 +76,7 @@ pub use describe::Described;
 pub use errors::{RegistryError, RegistryErrors, RegistryFault};
 pub use extend::{Authority, Change, Extension};
 pub use link::Linked;
+pub use nearest::nearest;
 
 use serde::{Deserialize, Serialize};
 

@@ -14,22 +14,23 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::event::{ImportedActor, ImportedEvent, ImportedOrganization, cut, text};
-use super::vocabulary::{Word, Words};
+use super::vocabulary::{ResourceWord, Vocabulary, Word, Words};
 
 /// An event and the words that the registry must know for it.
 #[derive(Debug)]
 pub(super) struct Converted {
     pub(super) line: String,
+    pub(super) resource_type: String,
     pub(super) words: Words,
 }
 
 /// Makes an event of a record.
 ///
-/// `is_full` says that the registry has no room for an action; the call is recorded under a general one then.
+/// A call for whose action the registry has no room is recorded under a general one.
 ///
 /// # Errors
 /// Why it is no record of CloudTrail.
-pub(super) fn convert(record: &str, is_full: impl Fn(&str) -> bool) -> Result<Converted, String> {
+pub(super) fn convert(record: &str, vocabulary: &Vocabulary) -> Result<Converted, String> {
     let raw: &RawValue = serde_json::from_str(record).map_err(|error| error.to_string())?;
     let object: Map<String, Value> =
         serde_json::from_str(record).map_err(|_| "a record is a JSON object".to_owned())?;
@@ -42,12 +43,16 @@ pub(super) fn convert(record: &str, is_full: impl Fn(&str) -> bool) -> Result<Co
     let service = text(&object, "eventSource").split('.').next().unwrap_or_default();
     let noun = names::service_noun(service);
     let action = word(call, "call");
+    let resource_type = format!("aws.{}", inner_word(service, KIND_BYTES_MAX - 4));
+    let new_resource = || ResourceWord::unnamed(resource_type.clone(), noun);
+    let new_action = || Word::action(action.clone(), "CloudTrail", call, &names::wording(call));
     let words = Words {
-        resource: Word::resource(format!("aws.{}", inner_word(service, KIND_BYTES_MAX - 4)), noun),
-        action: Word::action(action.clone(), call, &names::wording(call)),
+        resource: (!vocabulary.knows_resource(&resource_type)).then(new_resource),
+        action: (!vocabulary.knows_action(&action)).then(new_action),
+        fields: Vec::new(),
     };
-    let action =
-        if is_full(&action) { Cow::Borrowed(names::general_action(call)) } else { Cow::Owned(action) };
+    let is_refused = vocabulary.is_refused(&action);
+    let action = if is_refused { Cow::Borrowed(names::general_action(call)) } else { Cow::Owned(action) };
 
     let identity = object.get("userIdentity").and_then(Value::as_object);
     let source = text(&object, "sourceIPAddress");
@@ -67,7 +72,7 @@ pub(super) fn convert(record: &str, is_full: impl Fn(&str) -> bool) -> Result<Co
         user_agent: cut(text(&object, "userAgent"), TEXT_BYTES_MAX).into(),
         request_id: if is_uuid(request_id) { request_id.into() } else { "".into() },
         action,
-        resource_type: words.resource.name.as_str().into(),
+        resource_type: resource_type.as_str().into(),
         resource_id: resource_id.into(),
         resource_target: if target.is_empty() { noun.to_owned().into() } else { target.into() },
         status_code: Some(status_code(&object)),
@@ -76,7 +81,7 @@ pub(super) fn convert(record: &str, is_full: impl Fn(&str) -> bool) -> Result<Co
         ..ImportedEvent::default()
     };
     let line = serde_json::to_string(&event).map_err(|error| error.to_string())?;
-    Ok(Converted { line, words })
+    Ok(Converted { line, resource_type, words })
 }
 
 /// A name in the form that the registry takes.
@@ -231,7 +236,7 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             record[name] = value.clone();
         }
-        let line = convert(&record.to_string(), |_| false).unwrap().line;
+        let line = convert(&record.to_string(), &Vocabulary::new(None)).unwrap().line;
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["additional_fields"]["cloudtrail"], record);
         event
@@ -355,8 +360,15 @@ mod tests {
         assert_eq!(word(&"x".repeat(300), "call").len(), KIND_BYTES_MAX - 5);
         let record = json!({"eventID": "0b8b6d4e-0000-4000-8000-000000000001", "eventTime": "2026-01-02T03:04:05Z",
             "eventSource": "s3.amazonaws.com", "eventName": "DeleteBucket"});
-        let line = convert(&record.to_string(), |_| true).unwrap().line;
+        let mut full = Vocabulary::new(None);
+        full.add("", convert(&record.to_string(), &full).unwrap().words);
+        let mut refuse = |document: &str| match document.contains("action") {
+            true => Err(anyhow::anyhow!("full")),
+            false => Ok(()),
+        };
+        assert!(full.register(&mut refuse).unwrap());
+        let line = convert(&record.to_string(), &full).unwrap().line;
         assert!(line.contains(r#""action":"delete""#), "{line}");
-        assert!(convert("{}", |_| false).unwrap_err().contains("eventID"));
+        assert!(convert("{}", &Vocabulary::new(None)).unwrap_err().contains("eventID"));
     }
 }

@@ -173,7 +173,7 @@ fn convert_fields<'r>(id: Cow<'r, str>, rest: &mut Members<'r>, names: &Names) -
         if event.status_code.is_some_and(|code| code >= 400) {
             keep_fields_of_failure(diff, &mut left);
         }
-        event.diff = Some(diff);
+        event.diff = Some(Cow::Borrowed(diff));
     }
     let additional = rest.take(names.additional_fields);
     for (name, value) in rest.0.drain(..) {

@@ -44,7 +44,7 @@ pub(super) struct ImportedEvent<'r> {
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) build_reason: Cow<'r, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) diff: Option<&'r RawValue>,
+    pub(super) diff: Option<Cow<'r, RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) additional_fields: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "str::is_empty")]

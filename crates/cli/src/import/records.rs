@@ -1,7 +1,7 @@
 //! From the bytes of a file to its records, one at a time, each with its line.
 //!
 //! Takes one JSON value a line, values spread over several lines, arrays, and objects that hold their records in a
-//! list ([`CONTAINERS`]). An array or container is read element by element and a line at a time otherwise, so the
+//! list (of a member that the caller names). An array or container is read element by element and a line at a time otherwise, so the
 //! size of a file does not matter. What is bad costs only itself: reading goes on with the next line.
 
 use std::cell::Cell;
@@ -14,19 +14,16 @@ use anyhow::Context as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Members that hold a list of records: CloudTrail's files and the pages of Coder's API.
-pub(super) const CONTAINERS: [&str; 2] = ["Records", "audit_logs"];
-
-/// Bytes of one value outside a list: far over what an event may have, far under what a machine has.
-const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one value: far over what an event may have, far under what a machine has.
+pub(super) const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// One record of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Found<'c> {
     /// The line on which it begins, from 1.
     pub(super) line: u64,
-    /// The member of [`CONTAINERS`] in which it stood.
-    pub(super) container: Option<&'static str>,
+    /// The member in whose list it stood.
+    pub(super) container: Option<&'c str>,
     /// The record, or what stood in its place.
     pub(super) content: Content,
 }
@@ -45,17 +42,19 @@ pub(super) enum Content {
     },
 }
 
-/// Reads every record and hands it to `each`.
+/// Reads every record and hands it to `each`. `containers` are the members that may hold a list of records.
 ///
 /// # Errors
 /// If the input cannot be read, or what `each` returns.
-pub(super) fn read_records(
+pub(super) fn read_records<'c>(
     input: impl BufRead,
-    each: &mut dyn FnMut(Found) -> anyhow::Result<()>,
+    containers: &'c [String],
+    each: &mut dyn FnMut(Found<'c>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let line = Rc::new(Cell::new(1));
-    let mut reader =
-        Reader { input: Counted { inner: input, line: Rc::clone(&line) }, line, put_back: VecDeque::new() };
+    let left = Rc::new(Cell::new(VALUE_BYTES_MAX));
+    let input = Counted { inner: input, line: Rc::clone(&line), left };
+    let mut reader = Reader { input, containers, line, put_back: VecDeque::new() };
     reader.skip_byte_order_mark()?;
     while reader.skip_space()? {
         match reader.peek_list()? {
@@ -74,18 +73,25 @@ pub(super) fn read_records(
 struct Counted<R> {
     inner: R,
     line: Rc<Cell<u64>>,
+    /// Bytes that the element of a list may still have. A compressed file could hold one that fills the memory.
+    left: Rc<Cell<usize>>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.line.set(self.line.get() + newlines(&buffer[..count]));
+        let Some(left) = self.left.get().checked_sub(count) else {
+            return Err(io::Error::other(format!("a value of more than {VALUE_BYTES_MAX} bytes")));
+        };
+        self.left.set(left);
         Ok(count)
     }
 }
 
-struct Reader<R> {
+struct Reader<'c, R> {
     input: Counted<R>,
+    containers: &'c [String],
     /// The line of the next byte of `input`.
     line: Rc<Cell<u64>>,
     /// Lines taken as part of a value that never ended, to be read again by themselves.
@@ -99,7 +105,7 @@ struct Line {
     is_cut: bool,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<'c, R: BufRead> Reader<'c, R> {
     fn skip_byte_order_mark(&mut self) -> io::Result<()> {
         if self.input.inner.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
             self.input.inner.consume(3);
@@ -128,7 +134,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Says whether a list begins here, and in which member.
-    fn peek_list(&mut self) -> io::Result<Option<Option<&'static str>>> {
+    fn peek_list(&mut self) -> io::Result<Option<Option<&'c str>>> {
         if !self.put_back.is_empty() {
             return Ok(None);
         }
@@ -141,7 +147,7 @@ impl<R: BufRead> Reader<R> {
         };
         // The beginning suffices; it is short because a whole buffer would be copied for each line otherwise.
         let start = &buffer[..buffer.len().min(256)];
-        let found = CONTAINERS.into_iter().find(|name| {
+        let found = self.containers.iter().map(String::as_str).find(|name| {
             let rest = after(start, b"{").and_then(|rest| after(&rest, format!("\"{name}\"").as_bytes()));
             rest.and_then(|rest| after(&rest, b":")).is_some_and(|rest| rest.starts_with(b"["))
         });
@@ -152,11 +158,13 @@ impl<R: BufRead> Reader<R> {
     /// trusted.
     fn read_list(
         &mut self,
-        container: Option<&'static str>,
-        each: &mut dyn FnMut(Found) -> anyhow::Result<()>,
+        container: Option<&'c str>,
+        each: &mut dyn FnMut(Found<'c>) -> anyhow::Result<()>,
     ) -> anyhow::Result<bool> {
         let mut failure = None;
-        let elements = Elements { container, line: Rc::clone(&self.line), each, failure: &mut failure };
+        self.input.left.set(VALUE_BYTES_MAX);
+        let (line, left) = (Rc::clone(&self.line), Rc::clone(&self.input.left));
+        let elements = Elements { container, line, left, each, failure: &mut failure };
         let mut deserializer = serde_json::Deserializer::from_reader(&mut self.input);
         let result = elements.deserialize(&mut deserializer);
         if let Some(failure) = failure {
@@ -173,7 +181,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Reads a value that is no list: mostly a line, otherwise as many lines as it takes.
-    fn read_value(&mut self, each: &mut dyn FnMut(Found) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn read_value(&mut self, each: &mut dyn FnMut(Found<'c>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let Some(first) = self.next_line()? else { return Ok(()) };
         let line = first.number;
         let bad = |reason: String, bytes: &[u8]| Found {
@@ -207,7 +215,7 @@ impl<R: BufRead> Reader<R> {
         match text.map(serde_json::from_str::<IgnoredAny>) {
             Ok(Ok(_)) => {
                 let text = String::from_utf8(value).context("checked above")?;
-                return each_of_value(line, text, each);
+                return each_of_value(line, text, self.containers, each);
             }
             Ok(Err(error)) => each(bad(format!("not JSON: {}", plain(&error)), &value[..first_bytes]))?,
             Err(_) => each(bad("not UTF-8".to_owned(), &value[..first_bytes]))?,
@@ -264,13 +272,14 @@ impl Depth {
 }
 
 /// Hands over a value, or its records if it is a container after all: one whose list is not its first member.
-fn each_of_value(
+fn each_of_value<'c>(
     line: u64,
     text: String,
-    each: &mut dyn FnMut(Found) -> anyhow::Result<()>,
+    containers: &'c [String],
+    each: &mut dyn FnMut(Found<'c>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    for name in CONTAINERS {
-        if !text.contains(name) {
+    for name in containers {
+        if !text.contains(name.as_str()) {
             continue;
         }
         let raw: &RawValue = serde_json::from_str(&text)?;
@@ -287,14 +296,15 @@ fn each_of_value(
 }
 
 /// Hands over the elements of an array, or of the list in a container.
-struct Elements<'e> {
-    container: Option<&'static str>,
+struct Elements<'e, 'c> {
+    container: Option<&'c str>,
     line: Rc<Cell<u64>>,
-    each: &'e mut dyn FnMut(Found) -> anyhow::Result<()>,
+    left: Rc<Cell<usize>>,
+    each: &'e mut dyn FnMut(Found<'c>) -> anyhow::Result<()>,
     failure: &'e mut Option<anyhow::Error>,
 }
 
-impl<'de> DeserializeSeed<'de> for Elements<'_> {
+impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -302,7 +312,7 @@ impl<'de> DeserializeSeed<'de> for Elements<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Elements<'_> {
+impl<'de> Visitor<'de> for Elements<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -311,6 +321,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(element) = list.next_element::<Box<RawValue>>()? {
+            self.left.set(VALUE_BYTES_MAX);
             let line = self.line.get() - newlines(element.get().as_bytes());
             let content = Content::Value(String::from(Box::<str>::from(element)));
             if let Err(failure) = (self.each)(Found { line, container: self.container, content }) {
@@ -324,10 +335,11 @@ impl<'de> Visitor<'de> for Elements<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             if self.container == Some(key.as_str()) {
-                let Elements { container, ref line, .. } = self;
+                let Elements { container, ref line, ref left, .. } = self;
                 let inner = Elements {
                     container,
                     line: Rc::clone(line),
+                    left: Rc::clone(left),
                     each: &mut *self.each,
                     failure: &mut *self.failure,
                 };
@@ -360,7 +372,8 @@ mod tests {
 
     fn all(text: &str) -> Vec<(u64, String)> {
         let mut found = Vec::new();
-        read_records(text.as_bytes(), &mut |record| {
+        let containers = ["Records".to_owned(), "audit_logs".to_owned()];
+        read_records(text.as_bytes(), &containers, &mut |record| {
             let shown = match record.content {
                 Content::Value(text) => text.split_whitespace().collect(),
                 Content::Bad { reason, .. } => format!("! {reason}"),
@@ -420,7 +433,7 @@ mod tests {
     fn bad_utf8_costs_only_its_line() {
         let mut found = Vec::new();
         let bytes: &[u8] = b"{\"a\":\"\xff\"}\n{}";
-        read_records(bytes, &mut |record| {
+        read_records(bytes, &[], &mut |record| {
             found.push((record.line, matches!(record.content, Content::Value(_))));
             Ok(())
         })
@@ -432,7 +445,8 @@ mod tests {
     fn stops_where_the_caller_fails() {
         for text in ["[1,2,3]", "1\n2\n3", "{\"Records\":[1,2]}"] {
             let mut count = 0;
-            let result = read_records(text.as_bytes(), &mut |_| {
+            let containers = ["Records".to_owned()];
+            let result = read_records(text.as_bytes(), &containers, &mut |_| {
                 count += 1;
                 anyhow::bail!("full")
             });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use annals_engine::{Engine, Options, Principal, SearchRequest};
 
 use super::*;
+use crate::target::Target;
 
 struct Log {
     target: Target,
@@ -26,8 +27,18 @@ impl Log {
 
     fn import(&self, format: Format, files: Vec<PathBuf>) -> Summary {
         let rejects = Some(self.dir.path().join("rejects.ndjson"));
-        let args = ImportArgs { format, files, rejects, batch: 7 };
-        let mut importer = Importer::new(&args, &self.target).unwrap();
+        let args = ImportArgs {
+            format,
+            files,
+            rejects,
+            batch: 7,
+            mapping: None,
+            print_mapping: None,
+            dry_run: false,
+            default_time: None,
+        };
+        let converter = args.converter().unwrap();
+        let mut importer = Importer::new(&args, converter, Destination::Log(&self.target)).unwrap();
         importer.import_files(&args.files).unwrap();
         importer.summary
     }
@@ -86,13 +97,16 @@ fn bad_records_are_reported_by_file_and_line_and_the_rest_is_taken() {
 }
 
 #[test]
-fn counts_events_that_would_be_recorded_again() {
+fn events_without_an_id_are_recorded_once_however_often_they_are_imported() {
     let log = Log::new();
-    let file =
-        log.file("events.json", r#"[{"action":"write","resource_type":"template","resource_target":"a"}]"#);
-    assert_eq!(log.import(Format::Native, vec![file.clone()]).without_id, 1);
-    let again = log.import(Format::Native, vec![file]);
-    assert_eq!((again.accepted, again.duplicates), (1, 0));
+    let event = r#"{"action":"write","resource_type":"template","resource_target":"a"}"#;
+    let other = r#"{"id": null, "action":"write","resource_type":"template","resource_target":"b"}"#;
+    let file = log.file("events.ndjson", &[event, other, event].join("\n"));
+    assert_eq!(log.import(Format::Native, vec![file.clone()]).accepted, 3);
+    // A file that overlaps, and has one more of the same.
+    let longer = log.file("longer.ndjson", &[event, event, event].join("\n"));
+    let again = log.import(Format::Native, vec![file, longer]);
+    assert_eq!((again.accepted, again.duplicates), (1, 5));
 }
 
 #[test]

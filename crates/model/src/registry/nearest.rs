@@ -19,7 +19,7 @@ pub(super) fn nearest_of<'a>(
 }
 
 /// Returns the one of `names` nearest to `text`.
-pub(super) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     nearest_of(text, names.into_iter().map(|name| (name, name)))
 }
 
