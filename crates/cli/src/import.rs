@@ -184,6 +184,11 @@ impl ImportArgs {
                 .map_err(|errors| anyhow::anyhow!("the mapping `{}` is wrong:\n{errors}", path.display()))?;
             return Ok(Some(Converter::Mapped(Rc::new(mapping))));
         }
+        anyhow::ensure!(
+            !self.files.iter().any(|path| is_csv(path)),
+            "CSV needs a mapping, which says what the columns mean: --mapping FILE; docs/IMPORTERS.md shows how to \
+             write one"
+        );
         Ok(match self.format {
             Format::Auto => None,
             Format::Native => Some(Converter::Native),
@@ -332,18 +337,12 @@ impl<'i> Importer<'i> {
         let file: Rc<str> = path.display().to_string().into();
         // One format for the whole file, so that one odd record does not pass for another kind.
         let mut converter = self.converter.clone();
-        let is_csv_file = is_csv(path);
         if let Some(Converter::Mapped(mapping)) = &converter
-            && (mapping.records == Records::Csv || is_csv_file)
+            && (mapping.records == Records::Csv || is_csv(path))
         {
             let delimiter = mapping.delimiter;
             return read_rows(reader, delimiter, &mut |found| self.found(&file, &mut converter, found));
         }
-        anyhow::ensure!(
-            !is_csv_file,
-            "CSV needs a mapping, which says what the columns mean: --mapping FILE; docs/IMPORTERS.md shows how to \
-             write one"
-        );
         let containers = self.containers.clone();
         read_records(reader, &containers, &mut |found| self.found(&file, &mut converter, found))
     }

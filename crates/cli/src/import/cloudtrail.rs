@@ -48,7 +48,7 @@ pub(super) fn convert(record: &str, vocabulary: &Vocabulary) -> Result<Converted
     let new_action = || Word::action(action.clone(), "CloudTrail", call, &names::wording(call));
     let words = Words {
         resource: (!vocabulary.knows_resource(&resource_type)).then(new_resource),
-        action: (!vocabulary.knows_action(&action)).then(new_action),
+        actions: (!vocabulary.knows_action(&action)).then(new_action).into_iter().collect(),
         fields: Vec::new(),
     };
     let is_refused = vocabulary.is_refused(&action);
@@ -363,7 +363,7 @@ mod tests {
         let mut full = Vocabulary::new(None);
         full.add("", convert(&record.to_string(), &full).unwrap().words);
         let mut refuse = |document: &str| match document.contains("action") {
-            true => Err(anyhow::anyhow!("full")),
+            true => Err(anyhow::anyhow!("513 actions exceed the limit of 512")),
             false => Ok(()),
         };
         assert!(full.register(&mut refuse).unwrap());

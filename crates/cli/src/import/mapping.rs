@@ -258,9 +258,6 @@ impl Mapping {
     ) -> Result<Option<MappedEvent>, String> {
         let element = self.with_pairs(element);
         let mut scope = Scope { element: &element, record, subject: None, variables: &[], star: None };
-        if self.skip.iter().any(|condition| condition.holds(&scope)) {
-            return Ok(None);
-        }
         scope.subject =
             self.subject.iter().find_map(|path| path.find(&scope).filter(|node| node.is_something()));
         let mut variables: Vec<(&str, String)> = Vec::with_capacity(self.variables.len());
@@ -269,6 +266,9 @@ impl Mapping {
             variables.extend(text.map(|text| (name.as_str(), text)));
         }
         scope.variables = &variables;
+        if self.skip.iter().any(|condition| condition.holds(&scope)) {
+            return Ok(None);
+        }
 
         let rules = &self.event;
         let time = self.time(&scope, default_time)?;
@@ -282,9 +282,15 @@ impl Mapping {
             _ => diff::diff(&self.diff, &self.fields, &scope),
         };
         let diff = (!changed.is_empty()).then_some(diff);
+        let resource = self.resource_word(&resource_type, &noun, vocabulary);
+        let mut actions: Vec<Word> = self.action_word(&action, &scope, vocabulary).into_iter().collect();
+        if let Some(resource) = &resource {
+            let is_named = |word: &&Word| resource.names(&word.name) && !vocabulary.knows_action(&word.name);
+            actions.extend(self.actions.iter().filter(is_named).cloned());
+        }
         let words = Words {
-            resource: self.resource_word(&resource_type, &noun, vocabulary),
-            action: self.action_word(&action, &scope, vocabulary),
+            resource,
+            actions,
             fields: changed
                 .into_iter()
                 .map(|changed| FieldWord {

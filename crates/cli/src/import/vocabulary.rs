@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
-use annals_model::limits::DIFF_FIELDS_MAX;
 use annals_model::registry::Registry;
 use serde_json::Value;
 
@@ -81,6 +80,11 @@ impl ResourceWord {
         ResourceWord { name, lines, fields: Vec::new() }
     }
 
+    /// Whether its declaration speaks of an action.
+    pub(super) fn names(&self, action: &str) -> bool {
+        self.lines.contains(&key(action))
+    }
+
     /// A type that a mapping declares.
     pub(super) fn declared(name: String, lines: String, fields: Vec<(String, String)>) -> ResourceWord {
         ResourceWord { name, lines, fields }
@@ -101,7 +105,8 @@ impl FieldWord {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
     pub(super) resource: Option<ResourceWord>,
-    pub(super) action: Option<Word>,
+    /// Its action, and others that the declaration of its type names.
+    pub(super) actions: Vec<Word>,
     /// New fields of its type.
     pub(super) fields: Vec<FieldWord>,
 }
@@ -176,8 +181,10 @@ impl Vocabulary {
                 fields: resource.fields.into_iter().collect(),
             });
         }
-        if let Some(action) = words.action.filter(|action| !self.knows_action(&action.name)) {
-            self.new_actions.entry(action.name.clone()).or_insert(action);
+        for action in words.actions {
+            if !self.knows_action(&action.name) {
+                self.new_actions.entry(action.name.clone()).or_insert(action);
+            }
         }
         for field in words.fields {
             // A name that the registry does not take stays without a policy: its value is withheld.
@@ -203,7 +210,7 @@ impl Vocabulary {
     /// which changes the events that have them.
     ///
     /// # Errors
-    /// If the log takes none of the resource types.
+    /// If the log takes none of the resource types, or refuses them for another reason than their number.
     pub(super) fn register(
         &mut self,
         register: &mut dyn FnMut(&str) -> anyhow::Result<()>,
@@ -220,6 +227,9 @@ impl Vocabulary {
         let resource_count = tables.len();
         tables.extend(actions.iter().map(|action| action.table.clone()));
         let Err(error) = register_all(register, &tables) else { return Ok(false) };
+        if !is_full(&error) {
+            return Err(error);
+        }
         // A registry holds a limited number of types and actions, and AWS has thousands. What fits goes in.
         let refused = what_does_not_fit(register, &tables[..resource_count]);
         if resource_count > 0 && refused.len() == resource_count {
@@ -270,22 +280,26 @@ fn what_does_not_fit(register: &mut dyn FnMut(&str) -> anyhow::Result<()>, table
     refused
 }
 
-/// Registers a type with as many of its fields as it takes; the values of the others are withheld, with a warning.
+/// Whether a registry refused a document because it holds as much as it may.
+fn is_full(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("exceed the limit of")
+}
+
+/// Registers a type with as many of its fields as it takes, by halves; the values of the others are withheld, with a
+/// warning.
 fn register_fields_that_fit(
     register: &mut dyn FnMut(&str) -> anyhow::Result<()>,
     kind: &str,
     new: &NewResource,
 ) {
-    let with =
-        |fields: BTreeMap<String, String>| NewResource { lines: new.lines.clone(), fields }.table(kind);
-    if register(&with(BTreeMap::new())).is_err() {
-        return;
-    }
-    let one = |(field, policy): (&String, &String)| with(BTreeMap::from([(field.clone(), policy.clone())]));
-    let tables = new.fields.iter().take(DIFF_FIELDS_MAX).map(one);
-    for table in tables {
-        if register(&table).is_err() {
-            return;
+    let fields: Vec<(&String, &String)> = new.fields.iter().collect();
+    let mut parts = vec![fields.as_slice()];
+    while let Some(part) = parts.pop() {
+        let fields = part.iter().map(|(name, policy)| ((*name).clone(), (*policy).clone())).collect();
+        let table = NewResource { lines: new.lines.clone(), fields }.table(kind);
+        if register(&table).is_err() && part.len() > 1 {
+            let (left, right) = part.split_at(part.len() / 2);
+            parts.extend([right, left]);
         }
     }
 }
@@ -317,7 +331,7 @@ mod tests {
             |name: &&str| FieldWord { name: (*name).to_owned(), is_secret: false, is_personal: false };
         Words {
             resource: Some(ResourceWord::new(kind.to_owned(), kind)),
-            action: None,
+            actions: Vec::new(),
             fields: fields.iter().map(field).collect(),
         }
     }
@@ -328,7 +342,7 @@ mod tests {
         let wording = Wording { done: format!("called {odd} on"), attempt: format!("call {odd} on") };
         let mut words = words("aws.s3", &["a.b \"c\"", "É", "line"]);
         words.resource = Some(ResourceWord::unnamed("aws.s3".to_owned(), &odd));
-        words.action = Some(Word::action("deletebucket".to_owned(), "CloudTrail", &odd, &wording));
+        words.actions = vec![Word::action("deletebucket".to_owned(), "CloudTrail", &odd, &wording)];
         words.fields[1].is_secret = true;
         words.fields[2].is_personal = true;
         let mut vocabulary = Vocabulary::new(None);
@@ -372,5 +386,20 @@ mod tests {
         };
         vocabulary.register(&mut register).unwrap();
         assert_eq!(registry.resource("wide").unwrap().all_fields().count(), 512);
+    }
+
+    #[test]
+    fn a_log_that_is_out_of_reach_is_no_full_registry() {
+        let mut vocabulary = Vocabulary::new(None);
+        let wording = Wording { done: "rang".to_owned(), attempt: "ring".to_owned() };
+        let action = Word::action("ring".to_owned(), "Doors", "ring", &wording);
+        vocabulary.add("door", Words { actions: vec![action], ..words("door", &[]) });
+        let mut calls = 0;
+        let mut unreachable = |_: &str| {
+            calls += 1;
+            Err(anyhow::anyhow!("cannot reach http://192.0.2.1"))
+        };
+        assert!(vocabulary.register(&mut unreachable).is_err());
+        assert_eq!((calls, vocabulary.refused_count()), (1, 0));
     }
 }

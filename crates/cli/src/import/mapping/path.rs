@@ -111,6 +111,11 @@ impl Path {
         }
     }
 
+    /// Whether it needs nothing but the record.
+    pub(super) fn is_of_record(&self) -> bool {
+        self.root == Root::Record
+    }
+
     pub(super) fn has_star(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Star(_)))
     }

@@ -52,7 +52,8 @@ pub(super) fn read(text: &str) -> Result<Mapping, MappingErrors> {
     }
     let (table, syntax_errors) = DeTable::parse_recoverable(text);
     let line_ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect();
-    let mut reader = Reader { line_ends, errors: Vec::new(), variables: Vec::new() };
+    let mut reader =
+        Reader { line_ends, errors: Vec::new(), variables: Vec::new(), is_before_variables: false };
     for error in syntax_errors {
         let line = error.span().map_or(0, |span| reader.line_at(span.start));
         reader.errors.push((line, error.message().to_owned()));
@@ -84,6 +85,8 @@ struct Reader {
     errors: Vec<(usize, String)>,
     /// The variables that `[let]` has declared so far.
     variables: Vec<String>,
+    /// What is being read looks at records before anything is computed from them.
+    is_before_variables: bool,
 }
 
 const TOP: &[&str] = &[
@@ -163,7 +166,7 @@ impl Reader {
                 "records" => mapping.records = self.records(&entry),
                 "delimiter" => mapping.delimiter = self.delimiter(&entry),
                 "container" => mapping.container = self.text(&entry),
-                "detect" => mapping.detect = self.conditions(&entry),
+                "detect" => mapping.detect = self.of_records(|reader| reader.conditions(&entry)),
                 "skip" => mapping.skip = self.conditions(&entry),
                 "each" => mapping.each = self.path(&entry),
                 "pairs" => mapping.pairs = self.tables(&entry, Reader::pairs),
@@ -179,7 +182,7 @@ impl Reader {
                 "words" => mapping.words = self.words(&entry),
                 "fields" => mapping.fields = self.fields(&entry),
                 "diff" => mapping.diff = self.tables(&entry, Reader::diff).into_iter().flatten().collect(),
-                "mask" => mapping.masks = self.tables(&entry, Reader::mask),
+                "mask" => mapping.masks = self.of_records(|reader| reader.tables(&entry, Reader::mask)),
                 // Read from the text by the registry's own reader.
                 "resource" | "action" => {}
                 _ => self.unknown("key", &entry, TOP),
@@ -357,6 +360,14 @@ impl Reader {
             Form::Values { field: field.unwrap_or(Value { alternatives: vec![star] }), old, new }
         };
         Some(DiffRule { when, form, unwrap })
+    }
+
+    /// Reads rules in which neither variables nor the subject are known yet.
+    fn of_records<T>(&mut self, read: impl FnOnce(&mut Reader) -> T) -> T {
+        self.is_before_variables = true;
+        let rules = read(self);
+        self.is_before_variables = false;
+        rules
     }
 
     fn mask(&mut self, line: usize, table: &DeTable<'_>) -> Mask {

@@ -337,6 +337,44 @@ fn okta_system_log() {
 }
 
 #[test]
+fn a_declared_type_brings_the_actions_that_it_names() {
+    let mapping = Mapping::parse(
+        r#"name = "doors"
+version = 1
+[event]
+time = "{at}"
+action = "open"
+resource_type = "door"
+[[resource]]
+type = "door"
+fields.code = { policy = "secret", mask = "***" }
+sentences.ring = "{user} rang at {target}"
+[[action]]
+name = "ring"
+description = "Somebody rang."
+done = "rang"
+[[action]]
+name = "knock"
+description = "Somebody knocked."
+done = "knocked"
+"#,
+    );
+    let mut vocabulary = Vocabulary::new(None);
+    let mapped = mapping.unwrap().convert(r#"{"at": 0}"#, None, &vocabulary);
+    let Ok(Mapped::Events(mut events)) = mapped else { panic!("{mapped:?}") };
+    vocabulary.add("door", events[0].take_words());
+    let mut registry = annals_model::registry::Registry::built_in();
+    let mut changes = String::new();
+    let mut register = |document: &str| {
+        let authority = annals_model::registry::Authority::Application;
+        changes += &registry.extend(document, authority)?.to_string();
+        Ok(())
+    };
+    vocabulary.register(&mut register).unwrap();
+    assert_eq!(changes, "added resource type `door` with 1 field\nadded action `ring`");
+}
+
+#[test]
 fn numbers_are_kept_to_the_letter() {
     let record =
         r#"{"@timestamp": 1767323045, "action": "repo.x", "n": 18446744073709551617.10, "old_size": 1e400e}"#;
@@ -384,6 +422,7 @@ after = "is"
 old = "a..b"
 [[mask]]
 path = "x"
+when = { "$kind" = true }
 [[resource]]
 type = "Door"
 [[action]]
@@ -410,9 +449,10 @@ doen = "opened"
     line 21: `a..b` is no path: a name is missing
     line 22: `paths` is missing
     line 23: unknown key `path`; did you mean `paths`?
-    line 25: resource `Door`: `Door` is no name for it; expected at most 100 bytes of lower-case letters, digits, `_`, `.`, `:` and `-`, beginning with a letter
-    line 26: action `open_door`: `done` is missing
-    line 29: action `open_door`: unknown key `doen`; did you mean `done`?
+    line 24: `$kind` is not known yet in `detect` and `mask`; name the place in the record
+    line 26: resource `Door`: `Door` is no name for it; expected at most 100 bytes of lower-case letters, digits, `_`, `.`, `:` and `-`, beginning with a letter
+    line 27: action `open_door`: `done` is missing
+    line 30: action `open_door`: unknown key `doen`; did you mean `done`?
     ");
     assert_eq!(
         Mapping::parse("name = \"a\"\nversion = 1\n[event").unwrap_err().to_string(),
@@ -499,10 +539,12 @@ proptest! {
     #[test]
     fn no_record_breaks_a_mapping(members in proptest::collection::hash_map(
         proptest::sample::select(&NAMES[..]), any_json(), 0..12)) {
+        static MAPPINGS: std::sync::LazyLock<Vec<Mapping>> =
+            std::sync::LazyLock::new(|| BUILT_IN.iter().map(|(name, _)| Mapping::built_in(name)).collect());
         let record = json!(members).to_string();
-        let vocabulary = Vocabulary::new(None);
-        for (name, _) in BUILT_IN {
-            let mapped = Mapping::built_in(name).convert(&record, Some("2026-01-01T00:00:00Z"), &vocabulary);
+        static VOCABULARY: std::sync::LazyLock<Vocabulary> = std::sync::LazyLock::new(|| Vocabulary::new(None));
+        for mapping in MAPPINGS.iter() {
+            let mapped = mapping.convert(&record, Some("2026-01-01T00:00:00Z"), &VOCABULARY);
             if let Ok(Mapped::Events(events)) = mapped {
                 for mut mapped in events {
                     let (line, _) = mapped.write_line().unwrap();

@@ -165,6 +165,13 @@ impl Reader {
     }
 
     fn check_variable(&mut self, line: usize, path: &Path) {
+        if self.is_before_variables && !path.is_of_record() {
+            self.fault(
+                line,
+                format!("`{path}` is not known yet in `detect` and `mask`; name the place in the record"),
+            );
+            return;
+        }
         let Some(name) = path.variable() else { return };
         if self.variables.iter().any(|known| known == name) {
             return;
@@ -179,13 +186,28 @@ impl Reader {
 
     pub(super) fn path(&mut self, entry: &Entry<'_>) -> Option<Path> {
         let text = self.text(entry)?;
-        self.checked(entry.line, Path::parse(&text))
+        let path = self.checked(entry.line, Path::parse(&text))?;
+        self.check_place(entry.line, &path);
+        Some(path)
     }
 
     /// A path or a list of them.
     pub(super) fn paths(&mut self, entry: &Entry<'_>) -> Vec<Path> {
         let texts = self.texts(entry);
-        texts.iter().filter_map(|text| self.checked(entry.line, Path::parse(text))).collect()
+        let paths: Vec<Path> =
+            texts.iter().filter_map(|text| self.checked(entry.line, Path::parse(text))).collect();
+        for path in &paths {
+            self.check_place(entry.line, path);
+        }
+        paths
+    }
+
+    /// Where a value is wanted, a variable will not do: it is a text.
+    fn check_place(&mut self, line: usize, path: &Path) {
+        if path.variable().is_some() {
+            self.fault(line, format!("`{path}` is a text, not a place in the record"));
+        }
+        self.check_variable(line, path);
     }
 
     pub(super) fn globs(&mut self, entry: &Entry<'_>) -> Vec<Glob> {
