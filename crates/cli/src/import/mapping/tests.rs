@@ -70,7 +70,7 @@ fn github_audit_log() {
         &hook,
         &json!({
             "time": "2026-01-02T03:04:05Z", "action": "events_changed", "resource_type": "github.hook", "resource_id": "3",
-            "resource_target": "https://example.org/in", "user": {"id": "ci[bot]", "username": "ci[bot]"},
+            "resource_target": "https://example.org/in", "user": {"username": "ci[bot]"},
             "actor_type": "service", "organization": {"id": "octo-demo", "name": "octo-demo"}, "source": "github",
             "diff": {"events": {"old": ["push", "fork"], "new": ["push"]}},
         }),
@@ -157,7 +157,7 @@ fn kubernetes_audit_events() {
                 "id": "system:serviceaccount:ci:deploy", "username": "system:serviceaccount:ci:deploy",
                 "roles": ["system:serviceaccounts"],
             },
-            "impersonator": {"id": "demo-lead", "username": "demo-lead"}, "ip": "192.0.2.7",
+            "impersonator": {"username": "demo-lead"}, "ip": "192.0.2.7",
             "user_agent": "kubectl/v1.33.0", "request_id": "0b8b6d4e-0000-4000-8000-000000000002", "source": "kubernetes",
             "diff": {"rules": {"new": [{"verbs": ["get"]}]}},
         }),
@@ -244,7 +244,7 @@ fn google_workspace_activities() {
         ],
     });
     let common = json!({
-        "time": "2026-01-02T03:04:05.123Z", "resource_type": "google.admin", "actor_type": "user",
+        "time": "2026-01-02T03:04:05.123Z", "actor_type": "user",
         "user": {"id": "7", "username": "demo-lead@example.org", "email": "demo-lead@example.org"},
         "organization": {"id": "C1"}, "ip": "192.0.2.7", "source": "google-workspace",
     });
@@ -257,9 +257,13 @@ fn google_workspace_activities() {
     assert_eq!(
         events(&mapping, &record),
         [
-            with(json!({"action": "change_calendar_setting", "resource_target": "SHARING",
-                "diff": {"SHARING": {"old": "NO", "new": "YES"}}})),
-            with(json!({"action": "suspend_user", "resource_target": "demo-dev@example.org"})),
+            with(
+                json!({"action": "change_calendar_setting", "resource_type": "google.admin", "resource_target": "SHARING",
+                "diff": {"SHARING": {"old": "NO", "new": "YES"}}})
+            ),
+            with(
+                json!({"action": "suspend_user", "resource_type": "google.user", "resource_target": "demo-dev@example.org"})
+            ),
         ]
     );
     // Each event keeps the record with its own element of the list only.
