@@ -213,12 +213,13 @@ fn secrets_of_kubernetes_stay_out() {
     for (verb, body) in [
         ("create", secret.clone()),
         ("list", json!({"kind": "SecretList", "items": [secret]})),
+        ("watch", json!({"kind": "Table", "rows": [{"object": {"metadata": {"annotations": annotations}}}]})),
         ("patch", json!([{"op": "replace", "path": "/data/k", "value": "c2VjcmV0"}])),
     ] {
         let record = json!({
             "kind": "Event", "verb": verb, "stage": "ResponseComplete", "requestReceivedTimestamp": "2026-01-02T03:04:05Z",
             "objectRef": {"resource": "secrets", "namespace": "shop", "name": "db"}, "user": {"username": "demo-lead"},
-            "requestObject": body, "responseObject": body,
+            "requestObject": if verb == "watch" { Json::Null } else { body.clone() }, "responseObject": body,
         });
         let mapped =
             Mapping::built_in("kubernetes").convert(&record.to_string(), None, &Vocabulary::new(None));
