@@ -17,6 +17,7 @@ use annals_engine::{
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::net::TcpListener;
 
 use crate::command::serve::run_until_signal;
 use crate::output;
@@ -66,7 +67,7 @@ pub(crate) struct DemoArgs {
     /// Events of the history, about
     #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub(crate) events: u32,
-    /// Another number gives another deployment
+    /// Another number gives other people and events
     #[arg(long, value_name = "N", default_value_t = 2_662)]
     pub(crate) seed: u64,
 }
@@ -111,20 +112,14 @@ async fn show(engine: &Arc<Engine>, args: &DemoArgs) -> anyhow::Result<()> {
     let spool =
         tempfile::Builder::new().prefix("annals-demo-spool-").tempdir().context("no temporary directory")?;
     let auditor = auditor(engine, address, spool.path())?;
-    let deployment = Deployment::open(None, auditor.clone())?;
-    let mut simulation = tokio::select! {
-        played = play(engine, &deployment, &auditor, args) => played?,
-        // Ctrl-C before the history was played.
+    // Made-up people come by way of this machine, and say where from.
+    let deployment = Deployment::open(None, auditor.clone(), &["127.0.0.0/8".parse()?])?;
+    let begun = begin(engine, &deployment, &auditor, address, args);
+    let (simulation, listener) = tokio::select! {
+        begun = begun => begun?,
+        // Ctrl-C before all was ready.
         served = &mut serving => return served?,
     };
-    let access = tokio::task::block_in_place(|| Access::create(engine, simulation.organization()))?;
-    // So that the page does not begin with how the demo was made.
-    for _ in 0..FIRST_LIVE {
-        simulation.live().await;
-    }
-    auditor.flush(FLUSH_MAX).await;
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    access.print(address, listener.local_addr()?, auditor.stats().emitted, args)?;
     let people = tokio::spawn(go_on(simulation));
     let api = tokio::spawn(async move { deployment.serve(listener, std::future::pending()).await });
     let result = serving.await?;
@@ -132,6 +127,26 @@ async fn show(engine: &Arc<Engine>, args: &DemoArgs) -> anyhow::Result<()> {
     api.abort();
     auditor.close(CLOSE_MAX);
     result
+}
+
+/// Plays the history, lets some people in, and says how to look at it all.
+async fn begin(
+    engine: &Engine,
+    deployment: &Deployment,
+    auditor: &Auditor,
+    address: SocketAddr,
+    args: &DemoArgs,
+) -> anyhow::Result<(Simulation, TcpListener)> {
+    let mut simulation = play(engine, deployment, auditor, args).await?;
+    let access = tokio::task::block_in_place(|| Access::create(engine, simulation.organization()))?;
+    // So that the page does not begin with how the demo was made.
+    for _ in 0..FIRST_LIVE {
+        simulation.live().await;
+    }
+    auditor.flush(FLUSH_MAX).await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    access.print(address, listener.local_addr()?, auditor.stats().emitted, args)?;
+    Ok((simulation, listener))
 }
 
 /// What the deployment gives its events to.

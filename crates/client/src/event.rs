@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use annals_model::auditable::Auditable;
+use annals_model::limits::TEXT_BYTES_MAX;
 use annals_model::registry::Policy;
 use annals_model::time::Time;
 use serde_json::{Map, Value, json};
@@ -138,9 +139,17 @@ impl Event {
             // The caller's own say stands in place of ours.
             self.states.clear();
         }
-        self.members.insert(name.to_owned(), value.into());
+        let mut value = value.into();
+        if let (true, Value::String(text)) = (SHORTENED.contains(&name), &mut value) {
+            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        }
+        self.members.insert(name.to_owned(), value);
     }
 }
+
+/// Texts that strangers can make as long as they like, of which the server takes [`TEXT_BYTES_MAX`] bytes: a log-in under a name that is too long is an
+/// attempt all the same.
+const SHORTENED: [&str; 3] = ["resource_target", "resource_icon", "user_agent"];
 
 /// The members `before` and `after`, with the fields that may be sent. What is the same on both sides is left out: it is no change. A changed secret stands
 /// as a placeholder that differs between the sides, so that the server sees a change and no value.

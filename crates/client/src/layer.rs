@@ -39,7 +39,6 @@ use std::task::{Context, Poll};
 
 use annals_model::auditable::Auditable;
 use annals_model::client_address::{client_address, forwarded, forwarded_for};
-use annals_model::limits::TEXT_BYTES_MAX;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -96,7 +95,7 @@ impl AuditLayer {
         AuditLayer { trusted: networks.into_iter().collect(), header, ..self }
     }
 
-    /// Routes that changed something, by their method, and whose handlers take no [`Audit`]: `POST /templates`. Of all requests so far of this layer and its
+    /// Routes that changed something, by their method, and whose handlers said nothing of it: `POST /templates`. Of all requests so far of this layer and its
     /// clones, such as those of an application's tests, which end with a look at it.
     pub fn unaudited(&self) -> Vec<String> {
         lock(&self.unaudited).iter().cloned().collect()
@@ -189,21 +188,29 @@ struct Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let OfRequest { events, members, is_audited } = std::mem::take(&mut *self.context.lock());
+        let status = self.status.as_u16();
+        let (events, is_audited) = {
+            let mut request = self.context.lock();
+            // What comes later than the answer is recorded when it comes.
+            request.answered = Some((self.layer.auditor.clone(), status));
+            (std::mem::take(&mut request.events), request.is_audited)
+        };
         if let Some(route) = self.route.take().filter(|_| self.status.is_success() && !is_audited) {
             let mut unaudited = lock(&self.layer.unaudited);
             if unaudited.len() < UNAUDITED_MAX {
                 unaudited.insert(route);
             }
         }
-        let context = AuditContext(Arc::new(Mutex::new(OfRequest { members, ..OfRequest::default() })));
         for event in events {
-            let mut event = context.complete(event);
-            event.set_if_absent("status_code", &json!(self.status.as_u16()));
-            if let Err(error) = self.layer.auditor.emit(&event) {
-                tracing::error!(%error, event = event.outline(), "an audit event was not taken");
-            }
+            emit(&self.layer.auditor, self.context.complete(event), status);
         }
+    }
+}
+
+fn emit(auditor: &Auditor, mut event: Event, status: u16) {
+    event.set_if_absent("status_code", &json!(status));
+    if let Err(error) = auditor.emit(&event) {
+        tracing::error!(%error, event = event.outline(), "an audit event was not taken");
     }
 }
 
@@ -216,8 +223,10 @@ struct OfRequest {
     /// Members that each event of the request gets.
     members: Vec<(String, Value)>,
     events: Vec<Event>,
-    /// The handler takes an [`Audit`].
+    /// The handler said what is recorded, or that nothing is.
     is_audited: bool,
+    /// The answer is known, and its events are given away: to whom, and its status.
+    answered: Option<(Auditor, u16)>,
 }
 
 impl AuditContext {
@@ -229,7 +238,7 @@ impl AuditContext {
             context.with("ip", layer.address(peer.ip(), headers).to_string());
         }
         if let Some(agent) = text(header::USER_AGENT) {
-            context.with("user_agent", shortened(agent));
+            context.with("user_agent", agent);
         }
         let id = text(header::HeaderName::from_static("x-request-id"))
             .and_then(|id| id.parse::<uuid::Uuid>().ok());
@@ -252,13 +261,23 @@ impl AuditContext {
 
     /// Records another event with the response: of what a request changed besides, such as the groups of a user who leaves.
     pub fn event(&self, event: Event) {
-        self.lock().events.push(event);
+        let answered = {
+            let mut request = self.lock();
+            request.is_audited = true;
+            match request.answered.clone() {
+                None => return request.events.push(event),
+                Some(answered) => answered,
+            }
+        };
+        emit(&answered.0, self.complete(event), answered.1);
     }
 
     /// Gives an event what all events of the request say: for one that is given away at once, by [`Auditor::emit_durable`].
     #[must_use]
     pub fn complete(&self, mut event: Event) -> Event {
-        for (name, value) in &self.lock().members {
+        let mut request = self.lock();
+        request.is_audited = true;
+        for (name, value) in &request.members {
             event.set_if_absent(name, value);
         }
         event
@@ -277,11 +296,8 @@ impl AuditContext {
 impl<S: Sync> FromRequestParts<S> for AuditContext {
     type Rejection = NoAuditLayer;
 
-    /// A handler that takes it says itself what is recorded.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AuditContext, NoAuditLayer> {
-        let context = parts.extensions.get::<AuditContext>().cloned().ok_or(NoAuditLayer)?;
-        context.lock().is_audited = true;
-        Ok(context)
+        parts.extensions.get::<AuditContext>().cloned().ok_or(NoAuditLayer)
     }
 }
 
@@ -321,6 +337,7 @@ impl<T: Auditable> Audit<T> {
     /// Records nothing: the request changed nothing.
     pub fn cancel(&mut self) {
         self.change.cancel();
+        self.context.lock().is_audited = true;
     }
 
     /// What every event of this request says.
@@ -333,7 +350,7 @@ impl<T: Auditable> Drop for Audit<T> {
     fn drop(&mut self) {
         match self.change.take() {
             None => {}
-            Some(Ok(event)) => self.context.lock().events.push(event),
+            Some(Ok(event)) => self.context.event(event),
             Some(Err(error)) => {
                 tracing::error!(%error, resource_type = T::resource_type(), "an audit event cannot be made");
             }
@@ -378,14 +395,4 @@ fn is_changing(method: &Method) -> bool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// As much of a text as the server takes.
-fn shortened(text: &str) -> String {
-    text.chars()
-        .scan(0, |bytes, character| {
-            *bytes += character.len_utf8();
-            (*bytes <= TEXT_BYTES_MAX).then_some(character)
-        })
-        .collect()
 }

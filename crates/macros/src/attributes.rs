@@ -190,7 +190,7 @@ impl FieldAttributes {
             && target.is_none()
             && let Some(path) = &personal
         {
-            mistakes.at(path, "an ignored field is recorded nowhere, so it cannot be personal");
+            mistakes.at(path, "an ignored field stands in no diff, so only as a target it can be personal");
         }
         if policy == Policy::Secret {
             for path in [&id, &target].into_iter().flatten() {

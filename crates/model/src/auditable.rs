@@ -4,7 +4,7 @@
 //! ([`Auditable::document`]) and takes snapshots of its values ([`Auditable::snapshot`]). A field without a policy
 //! does not compile, so that a field added next year is classified by whoever adds it.
 //!
-//! What must not leave the process does not: ignored fields are never serialised, and the values of secrets are in
+//! What must not leave the process does not: ignored fields are never serialised, unless one names the resource, and the values of secrets are in
 //! [`Auditable::audit_fields`] alone, for a comparison in place, never in a snapshot.
 //!
 //! # Attributes

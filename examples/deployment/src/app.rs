@@ -1,7 +1,8 @@
 //! What all handlers share.
 
+use std::fmt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use annals_client::{Audit, Auditable, Auditor, Background};
 use jiff::Timestamp;
@@ -18,8 +19,7 @@ pub(crate) struct App {
     pub(crate) auditor: Auditor,
     pub(crate) clock: Clock,
     pub(crate) database: Database,
-    /// Mail that a deployment with a mail server would send: to whom, and what.
-    pub(crate) outbox: Mutex<Vec<(String, String)>>,
+    pub(crate) outbox: Mutex<Vec<Letter>>,
 }
 
 impl App {
@@ -45,46 +45,45 @@ impl App {
         &self,
         (subsystem, action): (&str, &str),
         asked: &Asked,
-        people: &People,
+        owner: Option<&User>,
     ) -> Background<T> {
         let mut audit = self.auditor.background::<T>(subsystem, action);
         if let Some(time) = self.clock.set() {
             audit = audit.with("time", time.to_string());
         }
-        if let Some(user) = &people.asker {
-            audit = audit.with("user", actor(user)).with("actor_type", actor_type(user));
-            if let Some(impersonator) = &people.impersonator {
-                audit = audit.with("impersonator", actor(impersonator));
-            }
-        } else if let Some(owner) = &people.owner {
-            audit = audit.with("on_behalf_of", actor(owner));
+        for (name, value) in &asked.0 {
+            audit = audit.with(name, value.clone());
         }
-        for (name, value) in [("request_id", &asked.request_id), ("ip", &asked.ip)] {
-            if let Some(value) = value {
-                audit = audit.with(name, value.clone());
-            }
+        match owner.filter(|_| !asked.is_by_somebody()) {
+            Some(owner) => audit.with("on_behalf_of", actor(owner)),
+            None => audit,
         }
-        audit
+    }
+
+    /// Notes what a server with a way to send mail would send. Only so much is kept: nobody may have asked for it.
+    pub(crate) fn send(&self, to: String, text: String) {
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if outbox.len() < OUTBOX_MAX {
+            outbox.push(Letter { to, text });
+        }
     }
 }
 
-/// Who stands behind background work.
-#[derive(Debug, Default)]
-pub(crate) struct People {
-    pub(crate) asker: Option<User>,
-    pub(crate) impersonator: Option<User>,
-    pub(crate) owner: Option<User>,
+/// Letters that are kept.
+const OUTBOX_MAX: usize = 100;
+
+/// A letter that a deployment with a mail server would send.
+pub struct Letter {
+    /// To which address.
+    pub to: String,
+    /// What it says.
+    pub text: String,
 }
 
-impl People {
-    /// Who asked, and in whose name the system acts otherwise.
-    pub(crate) fn find(rows: &Transaction<'_>, asked: &Asked, owner_id: &str) -> Result<People, Fault> {
-        let find = |id: &Option<String>| id.as_deref().map_or(Ok(None), |id| rows.find::<User>(id));
-        Ok(People {
-            asker: find(&asked.by)?,
-            impersonator: find(&asked.impersonator)?,
-            owner: rows.find(owner_id)?,
-        })
+/// Without the text, which opens an account.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Letter").field("to", &self.to).finish_non_exhaustive()
     }
 }
 

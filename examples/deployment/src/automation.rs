@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::app::{App, People, organization_member, workspace_fields};
+use crate::app::App;
 use crate::builds;
 use crate::fault::Fault;
 use crate::jobs;
-use crate::resources::{Asked, Organization, User, Workspace};
+use crate::resources::{Asked, User, Workspace};
 
 /// Days without use until a stopped workspace goes to sleep.
 const DORMANT_DAYS: i64 = 14;
@@ -18,16 +18,12 @@ const DELETE_DAYS: i64 = 14;
 /// Jobs that are done before schedules are looked at again.
 const JOBS_MAX: usize = 1_000;
 
-/// Does what is due now.
+/// Does what is due now. What fails with one workspace does not keep the others.
 pub(crate) fn work(app: &App) -> Result<(), Fault> {
-    let (workspaces, users) = {
-        let rows = app.begin()?;
-        (rows.list::<Workspace>(None)?, rows.list::<User>(None)?)
-    };
-    let is_active = |id: &str| users.iter().any(|user| user.id == id && user.status == "active");
+    let workspaces = app.begin()?.list::<Workspace>(None)?;
     for workspace in workspaces {
-        if let Some((transition, reason)) = due(app, &workspace, is_active(&workspace.owner_id)) {
-            start_or_stop(app, &workspace, transition, reason)?;
+        if let Err(error) = queue_due(app, &workspace.id) {
+            tracing::error!(error = &error as &dyn std::error::Error, "what was due was not done");
         }
     }
     for _ in 0..JOBS_MAX {
@@ -36,6 +32,21 @@ pub(crate) fn work(app: &App) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Queues what a workspace does by itself now, as it is now.
+fn queue_due(app: &App, id: &str) -> Result<(), Fault> {
+    let rows = app.begin()?;
+    let Some(workspace) = rows.find::<Workspace>(id)? else { return Ok(()) };
+    let is_owner_active =
+        rows.find::<User>(&workspace.owner_id)?.is_some_and(|owner| owner.status == "active");
+    let Some((transition, reason)) = due(app, &workspace, is_owner_active) else { return Ok(()) };
+    match builds::queue(app, &rows, &workspace, transition, reason, Asked::default()) {
+        // It is being built already.
+        Err(Fault::Conflict(_)) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => rows.commit(),
+    }
 }
 
 /// What a workspace does by itself now.
@@ -60,41 +71,6 @@ fn due(app: &App, workspace: &Workspace, is_owner_active: bool) -> Option<(&'sta
         }
         _ => None,
     }
-}
-
-fn start_or_stop(app: &App, workspace: &Workspace, transition: &str, reason: &str) -> Result<(), Fault> {
-    let rows = app.begin()?;
-    let asked = Asked::default();
-    let people = People::find(&rows, &asked, &workspace.owner_id)?;
-    let organization: Organization = rows.get(&workspace.organization_id)?;
-    match builds::queue(app, &rows, workspace, transition, reason, asked.clone()) {
-        // It is being built already.
-        Err(Fault::Conflict(_)) => return Ok(()),
-        queued => drop(queued?),
-    }
-    let new = Workspace {
-        dormant_at: if reason == "dormancy" { Some(app.now()) } else { workspace.dormant_at },
-        ..workspace.clone()
-    };
-    rows.put(&new)?;
-    rows.commit()?;
-
-    let action = match reason {
-        "autostart" => "auto_start",
-        "autostop" | "task_auto_pause" => "auto_off",
-        "dormancy" => "write",
-        _ => return Ok(()),
-    };
-    let owner = people.owner.as_ref().map_or("", |owner| owner.username.as_str());
-    let mut fields = workspace_fields(workspace, owner);
-    fields["automatic_actor"] = "coder".into();
-    fields["automatic_subsystem"] = if reason == "dormancy" { "dormancy" } else { "autobuild" }.into();
-    let audit = app.background(("autobuild", action), &asked, &people).before(workspace.clone()).after(new);
-    audit
-        .with("additional_fields", fields)
-        .with("organization", organization_member(&organization))
-        .finish(200)?;
-    Ok(())
 }
 
 fn days(count: i64) -> SignedDuration {

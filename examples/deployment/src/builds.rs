@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use annals_client::Audit;
+use annals_client::{Audit, Auditable};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::{App, People, new_id, organization_member, workspace_fields};
+use crate::app::{App, new_id, organization_member, workspace_fields};
 use crate::caller::Caller;
 use crate::database::Transaction;
 use crate::fault::Fault;
@@ -51,12 +51,12 @@ pub(crate) async fn create(
     let rows = app.begin()?;
     let (workspace, owner) = find(&rows, &id)?;
     of_workspace(&mut audit, &rows, &caller, &workspace, &owner)?;
-    audit
-        .action("enqueue")
-        .with("resource_target", format!("{} workspace {}", body.transition, workspace.name));
+    let is_transition = ["start", "stop", "delete"].contains(&body.transition.as_str());
+    let transition = if is_transition { &body.transition } else { "build" };
+    audit.action("enqueue").with("resource_target", format!("{transition} workspace {}", workspace.name));
     caller.must_be_or(&owner.id, "owner")?;
     let reason = if body.reason.is_empty() { "initiator" } else { &body.reason };
-    if !["start", "stop", "delete"].contains(&body.transition.as_str()) || !REASONS.contains(&reason) {
+    if !is_transition || !REASONS.contains(&reason) {
         return Err(Fault::BadRequest(format!(
             "a transition is `start`, `stop` or `delete`, a reason one of {}",
             REASONS.join(", ")
@@ -66,7 +66,7 @@ pub(crate) async fn create(
         let state = if workspace.is_running { "runs" } else { "is stopped" };
         return Err(Fault::Conflict(format!("the workspace {state} already")));
     }
-    let job = queue(&app, &rows, &workspace, &body.transition, reason, caller.asked(audit.context()))?;
+    let job = queue(&app, &rows, &workspace, &body.transition, reason, Caller::asked(audit.context()))?;
     rows.commit()?;
     audit.after(job.clone());
     Ok((StatusCode::ACCEPTED, Json(json!({"job_id": job.id}))))
@@ -103,13 +103,14 @@ pub(crate) fn run(
     reason: &str,
 ) -> Result<(), Fault> {
     let rows = app.begin()?;
-    rows.remove(job)?;
+    if !rows.take(job)? {
+        return Ok(());
+    }
     let Some(workspace) = rows.find::<Workspace>(workspace_id)? else { return rows.commit() };
     let owner: User = rows.get(&workspace.owner_id)?;
     let template: Template = rows.get(&workspace.template_id)?;
     let version: TemplateVersion = rows.get(&template.active_version_id)?;
     let organization: Organization = rows.get(&workspace.organization_id)?;
-    let people = People::find(&rows, &job.asked, &workspace.owner_id)?;
     let last = rows.named::<WorkspaceBuild>(&workspace.id, &workspace.build_number.to_string())?;
     let is_done = transition != "start" || !version.is_broken;
     let build = WorkspaceBuild {
@@ -119,60 +120,134 @@ pub(crate) fn run(
         build_number: workspace.build_number + 1,
         transition: transition.to_owned(),
         reason: reason.to_owned(),
-        initiator_id: job.asked.by.clone().unwrap_or_default(),
         job_id: job.id.clone(),
         created_at: app.now(),
     };
+    let has_started = transition == "start" && is_done;
     let new = Workspace {
         is_running: if is_done { transition == "start" } else { workspace.is_running },
-        dormant_at: if transition == "start" { None } else { workspace.dormant_at },
+        dormant_at: match reason {
+            "dormancy" => Some(app.now()),
+            _ if has_started => None,
+            _ => workspace.dormant_at,
+        },
         build_number: build.build_number,
         last_used_at: if transition == "start" { app.now() } else { workspace.last_used_at },
         ..workspace.clone()
     };
     rows.put(&build)?;
-    match transition {
+    let urls = match transition {
         "delete" => remove(&rows, &new)?,
-        _ => rows.put(&new)?,
-    }
+        _ => {
+            rows.put(&new)?;
+            Vec::new()
+        }
+    };
     if !is_done {
         // What a failed start leaves behind is cleared away.
         queue(app, &rows, &new, "stop", "failedstop", Asked::default())?;
     }
     rows.commit()?;
 
+    let status = if is_done { 200 } else { 500 };
     let mut fields = workspace_fields(&workspace, &owner.username);
     fields["build_number"] = build.build_number.to_string().into();
     fields["build_reason"] = reason.into();
-    if job.asked.by.is_none() {
+    if !job.asked.is_by_somebody() {
         fields["automatic_actor"] = "coder".into();
-        fields["automatic_subsystem"] = "autobuild".into();
+        fields["automatic_subsystem"] = if reason == "dormancy" { "dormancy" } else { "autobuild" }.into();
     }
     let organization = organization_member(&organization);
-    let mut audit = app
-        .background(("autobuild", transition), &job.asked, &people)
-        .with("additional_fields", fields.clone())
-        .with("organization", organization.clone())
-        .with("resource_target", workspace.name.clone())
-        .with("build_reason", reason);
-    if let Some(last) = last {
-        audit = audit.before(last);
+    let mut audits = Audits::new(app, job, Some(&owner), fields, organization);
+    if let Some(action) = of_itself(reason) {
+        audits.record(action, status, Some(workspace.clone()), Some(new.clone()), &[]);
+    } else if new.dormant_at != workspace.dormant_at {
+        audits.record("write", status, Some(workspace.clone()), Some(new.clone()), &[]);
     }
-    audit.after(build).finish(if is_done { 200 } else { 500 })?;
+    let members = [("resource_target", workspace.name.as_str()), ("build_reason", reason)];
+    audits.record(transition, status, last, Some(build), &members);
+    for url in urls {
+        audits.record("delete", status, Some(url), None, &[]);
+    }
     if transition == "delete" {
-        let audit = app.background(("autobuild", "delete"), &job.asked, &people).before(workspace);
-        audit.with("additional_fields", fields).with("organization", organization).finish(200)?;
+        audits.record("delete", status, Some(workspace), None, &[]);
     }
-    Ok(())
+    audits.result
 }
 
-/// Takes a workspace away with what belongs to it.
-fn remove(rows: &Transaction<'_>, workspace: &Workspace) -> Result<(), Fault> {
+/// What a workspace does by itself, in the words of the older document.
+fn of_itself(reason: &str) -> Option<&'static str> {
+    match reason {
+        "autostart" => Some("auto_start"),
+        "autostop" | "task_auto_pause" => Some("auto_off"),
+        _ => None,
+    }
+}
+
+/// Events of one job: all are given away, whatever becomes of one, and the first that was not taken is said at the end. What was done is done by then: a
+/// process that dies between the commit and here loses its events, as any that records after the fact.
+pub(crate) struct Audits<'j> {
+    app: &'j App,
+    job: &'j Job,
+    owner: Option<&'j User>,
+    fields: Value,
+    organization: Value,
+    pub(crate) result: Result<(), Fault>,
+}
+
+impl<'j> Audits<'j> {
+    pub(crate) fn new(
+        app: &'j App,
+        job: &'j Job,
+        owner: Option<&'j User>,
+        fields: Value,
+        organization: Value,
+    ) -> Audits<'j> {
+        Audits { app, job, owner, fields, organization, result: Ok(()) }
+    }
+
+    pub(crate) fn within(&mut self, organization: Value) {
+        self.organization = organization;
+    }
+
+    pub(crate) fn record<T: Auditable>(
+        &mut self,
+        action: &str,
+        status: u16,
+        before: Option<T>,
+        after: Option<T>,
+        members: &[(&str, &str)],
+    ) {
+        let mut audit = self.app.background::<T>(("jobs", action), &self.job.asked, self.owner);
+        audit = audit.with("additional_fields", self.fields.clone());
+        if !self.organization.is_null() {
+            audit = audit.with("organization", self.organization.clone());
+        }
+        for (name, value) in members {
+            audit = audit.with(name, *value);
+        }
+        if let Some(before) = before {
+            audit = audit.before(before);
+        }
+        if let Some(after) = after {
+            audit = audit.after(after);
+        }
+        let recorded = audit.finish(status).map_err(Fault::from);
+        if self.result.is_ok() {
+            self.result = recorded;
+        }
+    }
+}
+
+/// Takes a workspace away with what belongs to it; returns its dev URLs.
+fn remove(rows: &Transaction<'_>, workspace: &Workspace) -> Result<Vec<DevUrl>, Fault> {
     for build in rows.list::<WorkspaceBuild>(Some(&workspace.id))? {
         rows.remove(&build)?;
     }
-    for url in rows.list::<DevUrl>(Some(&workspace.id))? {
-        rows.remove(&url)?;
+    let urls = rows.list::<DevUrl>(Some(&workspace.id))?;
+    for url in &urls {
+        rows.remove(url)?;
     }
-    rows.remove(workspace)
+    rows.remove(workspace)?;
+    Ok(urls)
 }

@@ -38,33 +38,40 @@ impl Caller {
         if user.status != "active" || key.expires_at <= app.now() {
             return Err(Fault::Unauthorized);
         }
-        let Some(name) = headers.get(IMPERSONATE).and_then(|value| value.to_str().ok()) else {
+        let Some(name) = headers.get(IMPERSONATE) else {
             return Ok(Caller { user, impersonator: None, key });
         };
-        let other = rows.named::<User>("", name)?.ok_or(Fault::NotFound("user"))?;
-        let caller = Caller { user: other, impersonator: Some(user), key };
-        match &caller.impersonator {
-            Some(owner) if owner.rbac_roles.iter().any(|role| role == "owner") => Ok(caller),
-            _ => Err(Fault::Forbidden),
+        // Before the name is looked up: others are not told which names there are.
+        if !has_role(&user, "owner") {
+            return Err(Fault::Forbidden);
         }
+        let name = name.to_str().map_err(|_| Fault::BadRequest(format!("`{IMPERSONATE}` is no name")))?;
+        let other = rows.named::<User>("", name)?.filter(|other| other.status == "active");
+        Ok(Caller { user: other.ok_or(Fault::NotFound("user"))?, impersonator: Some(user), key })
     }
 
     pub(crate) fn is_owner(&self) -> bool {
-        self.has_role("owner")
-    }
-
-    fn has_role(&self, wanted: &str) -> bool {
-        self.user.rbac_roles.iter().any(|role| role == wanted)
+        has_role(&self.user, "owner")
     }
 
     /// Refuses who has neither this role nor that of an owner.
     pub(crate) fn must_be(&self, role: &str) -> Result<(), Fault> {
-        if self.is_owner() || self.has_role(role) { Ok(()) } else { Err(Fault::Forbidden) }
+        if self.is_owner() || has_role(&self.user, role) { Ok(()) } else { Err(Fault::Forbidden) }
     }
 
     /// Refuses who is neither this user, nor has the role or that of an owner.
     pub(crate) fn must_be_or(&self, user_id: &str, role: &str) -> Result<(), Fault> {
         if self.user.id == user_id { Ok(()) } else { self.must_be(role) }
+    }
+
+    /// Refuses who acts in the place of another: what would outlive that, or is nobody else's to see.
+    pub(crate) fn must_be_themselves(&self) -> Result<(), Fault> {
+        if self.impersonator.is_none() { Ok(()) } else { Err(Fault::Forbidden) }
+    }
+
+    /// Refuses who may not manage a user: one with roles is managed by owners alone.
+    pub(crate) fn must_manage(&self, user: &User) -> Result<(), Fault> {
+        self.must_be(if user.rbac_roles.is_empty() { "user-admin" } else { "owner" })
     }
 
     /// Refuses who does not belong to an organization, besides owners.
@@ -86,14 +93,9 @@ impl Caller {
     }
 
     /// What a job keeps of who asked for it.
-    pub(crate) fn asked(&self, context: &AuditContext) -> Asked {
-        let text = |name| context.member(name).and_then(|value| value.as_str().map(str::to_owned));
-        Asked {
-            by: Some(self.user.id.clone()),
-            impersonator: self.impersonator.as_ref().map(|user| user.id.clone()),
-            request_id: text("request_id"),
-            ip: text("ip"),
-        }
+    pub(crate) fn asked(context: &AuditContext) -> Asked {
+        let names = ["user", "actor_type", "impersonator", "request_id", "ip", "user_agent"];
+        Asked(names.iter().filter_map(|name| Some(((*name).to_owned(), context.member(name)?))).collect())
     }
 }
 
@@ -111,6 +113,10 @@ impl FromRequestParts<Arc<App>> for Caller {
         }
         Ok(caller)
     }
+}
+
+fn has_role(user: &User, wanted: &str) -> bool {
+    user.rbac_roles.iter().any(|role| role == wanted)
 }
 
 /// Where the clock was set, events get its time.

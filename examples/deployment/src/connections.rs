@@ -1,4 +1,4 @@
-//! Who connects to which workspace, and how: recorded when it begins and when it ends.
+//! Who connects to which workspace, and how: recorded when it begins and when it ends, as the agent in the workspace says it.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl ConnectionType {
     fn event(self, workspace: &Workspace, is_end: bool) -> (&'static str, &'static str, String) {
         let agent = "workspace_agent";
         match self {
-            ConnectionType::WebTerminal => ("ssh", "workspace", workspace.name.clone()),
+            ConnectionType::WebTerminal if !is_end => ("ssh", "workspace", workspace.name.clone()),
             ConnectionType::WebApp if is_end => ("close", "workspace_app", "code-server".to_owned()),
             ConnectionType::WebApp => ("open", "workspace_app", "code-server".to_owned()),
             _ if is_end => ("disconnect", agent, "main".to_owned()),
@@ -97,7 +97,8 @@ fn record(
     audit.action(action).with("resource_type", resource_type).with("resource_target", target);
     audit.with("resource_id", workspace.id.clone()).with("additional_fields", fields);
     caller.must_be_or(&owner.id, "owner")?;
-    if !workspace.is_running {
+    // Who leaves may do so also when it has stopped.
+    if !workspace.is_running && !is_end {
         return Err(Fault::Conflict("start the workspace first".to_owned()));
     }
     rows.put(&Workspace { last_used_at: app.now(), ..workspace })?;

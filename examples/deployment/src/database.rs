@@ -91,7 +91,10 @@ impl Database {
     /// Opens the file; without one the resources are gone with the process.
     pub(crate) fn open(path: Option<&Path>) -> Result<Database, rusqlite::Error> {
         let connection = match path {
-            Some(path) => Connection::open(path)?,
+            Some(path) => {
+                make_private(path);
+                Connection::open(path)?
+            }
             None => Connection::open_in_memory()?,
         };
         connection.execute_batch(SCHEMA)?;
@@ -103,6 +106,15 @@ impl Database {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(Transaction { connection, is_open: true })
+    }
+}
+
+/// Makes the file for its owner alone, as it holds secrets. What is there already stays as it is.
+fn make_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     }
 }
 
@@ -162,9 +174,13 @@ impl Transaction<'_> {
     }
 
     pub(crate) fn remove<T: Stored>(&self, value: &T) -> Result<(), Fault> {
+        self.take(value).map(drop)
+    }
+
+    /// Removes it, and says whether it was still there.
+    pub(crate) fn take<T: Stored>(&self, value: &T) -> Result<bool, Fault> {
         let sql = "DELETE FROM resource WHERE kind = ?1 AND id = ?2";
-        self.connection.prepare_cached(sql)?.execute(params![T::KIND, value.key()])?;
-        Ok(())
+        Ok(self.connection.prepare_cached(sql)?.execute(params![T::KIND, value.key()])? > 0)
     }
 
     fn one<T: Stored>(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<T>, Fault> {

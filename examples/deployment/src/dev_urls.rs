@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::app::{App, new_id};
 use crate::caller::Caller;
 use crate::fault::Fault;
-use crate::resources::{DevUrl, OrganizationMember, User, Workspace, view};
+use crate::resources::{DevUrl, OrganizationMember, view};
 use crate::users::check_name;
-use crate::workspaces::{find, of_workspace};
+use crate::workspaces::{find, in_workspace, of_workspace};
 
 /// Who may open one.
 const ACCESS: [&str; 4] = ["private", "org", "authed", "public"];
@@ -122,8 +122,8 @@ pub(crate) async fn open(
 ) -> Result<StatusCode, Fault> {
     let rows = app.begin()?;
     let url: DevUrl = rows.get(&id)?;
-    let (workspace, owner): (Workspace, User) = find(&rows, &url.workspace_id)?;
-    of_workspace(&mut audit, &rows, &caller, &workspace, &owner)?;
+    let (workspace, owner) = find(&rows, &url.workspace_id)?;
+    in_workspace(&mut audit, &rows, &workspace, &owner)?;
     audit.action("open").before(url.clone()).after(url.clone());
     let is_member = || {
         let key = format!("{}/{}", workspace.organization_id, caller.user.id);

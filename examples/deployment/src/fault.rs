@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     NotFound(&'static str),
     #[error("{0}")]
     Conflict(String),
-    #[error("the audit log cannot be reached, so that this is not done")]
+    #[error("not done, since it could not be recorded: {0}")]
     NotAudited(#[from] annals_client::EmitError),
     #[error("an event cannot be made")]
     Event(#[from] annals_client::EventError),

@@ -13,7 +13,7 @@ use crate::app::{App, new_id, within};
 use crate::caller::Caller;
 use crate::fault::Fault;
 use crate::resources::{Group, GroupMember, OrganizationMember, view};
-use crate::users::check_name;
+use crate::users::{check_name, check_text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +49,7 @@ pub(crate) async fn create(
     audit.with("resource_target", body.name.clone());
     caller.must_be("user-admin")?;
     check_name(&body.name)?;
+    check_text("display_name", &body.display_name)?;
     let group = Group {
         id: new_id(),
         name: body.name,
@@ -93,6 +94,7 @@ pub(crate) async fn write(
         quota_allowance: body.quota_allowance.unwrap_or(old.quota_allowance),
         ..old
     };
+    check_text("display_name", &new.display_name)?;
     new.members.retain(|member| !body.remove_users.contains(&member.user_id));
     for user_id in body.add_users {
         let member: OrganizationMember = rows.get(&format!("{}/{user_id}", new.organization_id))?;

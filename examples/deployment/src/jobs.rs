@@ -6,15 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use crate::app::{App, People, new_id};
-use crate::builds;
+use crate::app::{App, new_id, organization_member};
+use crate::builds::{self, Audits};
 use crate::caller::Caller;
 use crate::database::Transaction;
 use crate::fault::Fault;
 use crate::members::leave_groups;
 use crate::resources::{
-    ApiKey, Asked, GitSshKey, Group, Job, OrganizationMember, Secret, Task, User, Workspace, view,
+    Asked, GitSshKey, Job, Organization, OrganizationMember, Secret, Task, User, Workspace, view,
 };
+use crate::sessions::end_sessions;
 
 /// Lists what waits.
 pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Value>, Fault> {
@@ -50,19 +51,28 @@ fn next_position(rows: &Transaction<'_>) -> Result<u64, Fault> {
 pub(crate) fn run_next(app: &App) -> Result<bool, Fault> {
     let jobs = app.begin()?.list::<Job>(None)?;
     let Some(job) = jobs.into_iter().min_by_key(|job| job.position) else { return Ok(false) };
-    match &job.task {
+    let done = match &job.task {
         Task::Build { workspace_id, transition, reason } => {
-            builds::run(app, &job, workspace_id, transition, reason)?;
+            builds::run(app, &job, workspace_id, transition, reason)
         }
-        Task::DeleteUser { user_id } => delete_user(app, &job, user_id)?,
+        Task::DeleteUser { user_id } => delete_user(app, &job, user_id),
+    };
+    if let Err(error) = done {
+        tracing::error!(error = &error as &dyn std::error::Error, job = job.id, "a job failed");
+        // Others do not wait for one that cannot be done.
+        let rows = app.begin()?;
+        rows.take(&job)?;
+        rows.commit()?;
     }
     Ok(true)
 }
 
 fn delete_user(app: &App, job: &Job, user_id: &str) -> Result<(), Fault> {
     let rows = app.begin()?;
-    let workspaces = rows.list::<Workspace>(Some(user_id))?;
-    if let Some(workspace) = workspaces.first() {
+    if !rows.take(job)? {
+        return Ok(());
+    }
+    if let Some(workspace) = rows.list::<Workspace>(Some(user_id))?.first() {
         // Their workspaces go first; the job waits in the queue behind that.
         match builds::queue(app, &rows, workspace, "delete", "initiator", job.asked.clone()) {
             Err(Fault::Conflict(_)) => {}
@@ -71,38 +81,49 @@ fn delete_user(app: &App, job: &Job, user_id: &str) -> Result<(), Fault> {
         rows.put(&Job { position: next_position(&rows)?, ..job.clone() })?;
         return rows.commit();
     }
-    rows.remove(job)?;
     let Some(user) = rows.find::<User>(user_id)? else { return rows.commit() };
-    let people = People::find(&rows, &job.asked, user_id)?;
+    let organizations = rows.list::<Organization>(None)?;
     let left = leave_groups(&rows, None, user_id)?;
     let members = rows.list::<OrganizationMember>(None)?;
     let members: Vec<_> = members.into_iter().filter(|member| member.user_id == user_id).collect();
     for member in &members {
         rows.remove(member)?;
     }
-    for key in rows.list::<ApiKey>(Some(user_id))? {
-        rows.remove(&key)?;
+    let ended = end_sessions(&rows, user_id)?;
+    let secrets = rows.list::<Secret>(Some(user_id))?;
+    for secret in &secrets {
+        rows.remove(secret)?;
     }
-    for secret in rows.list::<Secret>(Some(user_id))? {
-        rows.remove(&secret)?;
-    }
-    if let Some(key) = rows.find::<GitSshKey>(user_id)? {
-        rows.remove(&key)?;
+    let key = rows.find::<GitSshKey>(user_id)?;
+    if let Some(key) = &key {
+        rows.remove(key)?;
     }
     rows.remove(&user)?;
     rows.commit()?;
 
-    let fields = json!({"job_id": job.id});
+    let mut audits = Audits::new(app, job, None, json!({"job_id": job.id}), Value::Null);
+    let organization = |id: &str| {
+        let found = organizations.iter().find(|organization| organization.id == id);
+        found.map_or(Value::Null, organization_member)
+    };
     for (before, after) in left {
-        let audit =
-            app.background::<Group>(("jobs", "write"), &job.asked, &people).before(before).after(after);
-        audit.with("additional_fields", fields.clone()).finish(200)?;
+        audits.within(organization(&before.organization_id));
+        audits.record("write", 200, Some(before), Some(after), &[]);
     }
     for member in members {
-        let audit = app.background(("jobs", "delete"), &job.asked, &people).before(member);
-        audit.with("additional_fields", fields.clone()).finish(200)?;
+        audits.within(organization(&member.organization_id));
+        audits.record("delete", 200, Some(member), None, &[]);
     }
-    let audit = app.background(("jobs", "delete"), &job.asked, &people).before(user);
-    audit.with("additional_fields", fields).finish(200)?;
-    Ok(())
+    audits.within(Value::Null);
+    for token in ended.named() {
+        audits.record("delete", 200, Some(token.clone()), None, &[]);
+    }
+    for secret in secrets {
+        audits.record("delete", 200, Some(secret), None, &[]);
+    }
+    if let Some(key) = key {
+        audits.record("delete", 200, Some(key), None, &[]);
+    }
+    audits.record("delete", 200, Some(user), None, &[]);
+    audits.result
 }

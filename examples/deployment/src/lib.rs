@@ -11,7 +11,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::new("http://127.0.0.1:2662", "annals_ingest_...")?;
 //! let options = AuditorOptions { documents: Deployment::documents(), ..AuditorOptions::new("deployment") };
-//! let deployment = Deployment::open(None, Auditor::open(client, "./spool", options)?)?;
+//! let deployment = Deployment::open(None, Auditor::open(client, "./spool", options)?, &[])?;
 //! deployment.serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, std::future::pending()).await?;
 //! # Ok(())
 //! # }
@@ -50,8 +50,11 @@ use std::sync::{Arc, PoisonError};
 
 use annals_client::{AuditLayer, Auditable, Auditor, ForwardedHeader};
 use axum::Router;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+
+pub use crate::app::Letter;
 
 use crate::app::App;
 use crate::resources::{DevUrl, Job, Secret, WorkspaceProvider};
@@ -69,16 +72,18 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Opens the database, a new one if the file is not there; without a path it is kept in memory.
+    /// Opens the database, a new one if the file is not there; without a path it is kept in memory. `proxies` are believed what they say of a client's
+    /// address in `X-Forwarded-For`.
     ///
     /// # Errors
     /// [`OpenError`] if the file is no database of ours, or cannot be used.
-    pub fn open(database: Option<&Path>, auditor: Auditor) -> Result<Deployment, OpenError> {
-        // A proxy on this machine says who asks.
-        let layer = AuditLayer::new(auditor.clone()).trusted_proxies(
-            ["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()),
-            ForwardedHeader::XForwardedFor,
-        );
+    pub fn open(
+        database: Option<&Path>,
+        auditor: Auditor,
+        proxies: &[IpNet],
+    ) -> Result<Deployment, OpenError> {
+        let proxies = proxies.iter().copied();
+        let layer = AuditLayer::new(auditor.clone()).trusted_proxies(proxies, ForwardedHeader::XForwardedFor);
         Ok(Deployment { app: Arc::new(App::open(database, auditor)?), layer })
     }
 
@@ -119,7 +124,7 @@ impl Deployment {
     }
 
     /// Mail that a deployment with a mail server would send: to whom, and what. Takes it away.
-    pub fn take_mail(&self) -> Vec<(String, String)> {
+    pub fn take_mail(&self) -> Vec<Letter> {
         std::mem::take(&mut *self.app.outbox.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

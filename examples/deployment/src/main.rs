@@ -1,4 +1,5 @@
-//! Serves the deployment: `ANNALS_TOKEN=annals_ingest_... annals-deployment [ADDRESS]`.
+//! Serves the deployment, without mail: letters are not sent.
+//! `ANNALS_TOKEN=annals_ingest_... annals-deployment [ADDRESS]`.
 //!
 //! `ANNALS_SERVER` names the log (http://127.0.0.1:2662); the database `deployment.db` and the spool stand in the current directory.
 
@@ -25,21 +26,30 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let options = AuditorOptions { documents: Deployment::documents(), ..AuditorOptions::new("deployment") };
     let auditor = Auditor::open(Client::new(&server, &token)?, "audit-spool", options)?;
-    let deployment = Deployment::open(Some(Path::new("deployment.db")), auditor.clone())?;
+    let deployment = Deployment::open(Some(Path::new("deployment.db")), auditor.clone(), &[])?;
 
     let worker = deployment.clone();
-    tokio::spawn(async move {
+    let working = tokio::spawn(async move {
         loop {
             tokio::time::sleep(PAUSE).await;
-            worker.work();
+            let worker = worker.clone();
+            // It waits for the disk. One that panics is said in the log, and the next begins anew.
+            if let Err(error) = tokio::task::spawn_blocking(move || worker.work()).await {
+                tracing::error!(%error, "what was due was not done");
+            }
         }
     });
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     tracing::info!("the first user: POST http://{listen}/api/v2/users/first");
-    let stop = async {
-        let _ = tokio::signal::ctrl_c().await;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        }
     };
     deployment.serve(listener, stop).await?;
+    working.abort();
     if !auditor.flush(FLUSH_MAX).await {
         tracing::warn!("some events are still in the spool; they are sent after the next start");
     }

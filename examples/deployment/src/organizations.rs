@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::app::{App, new_id, organization_member, within};
 use crate::caller::Caller;
 use crate::fault::Fault;
-use crate::resources::{Organization, OrganizationMember, Template, view};
-use crate::users::check_name;
+use crate::resources::{Group, Organization, OrganizationMember, Template, view};
+use crate::users::{check_name, check_text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +43,8 @@ pub(crate) async fn create(
     audit.with("resource_target", body.name.clone());
     caller.must_be("owner")?;
     check_name(&body.name)?;
+    check_text("display_name", &body.display_name)?;
+    check_text("description", &body.description)?;
     let now = app.now();
     let organization = Organization {
         id: new_id(),
@@ -85,6 +87,8 @@ pub(crate) async fn write(
         updated_at: app.now(),
         ..old
     };
+    check_text("display_name", &new.display_name)?;
+    check_text("description", &new.description)?;
     rows.put(&new)?;
     rows.commit()?;
     audit.after(new.clone());
@@ -103,8 +107,9 @@ pub(crate) async fn delete(
     audit.before(old.clone());
     caller.must_be("owner")?;
     let members = rows.list::<OrganizationMember>(Some(&id))?;
-    if !members.is_empty() || !rows.list::<Template>(Some(&id))?.is_empty() {
-        return Err(Fault::Conflict("remove its members and templates first".to_owned()));
+    let (templates, groups) = (rows.list::<Template>(Some(&id))?, rows.list::<Group>(Some(&id))?);
+    if !members.is_empty() || !templates.is_empty() || !groups.is_empty() {
+        return Err(Fault::Conflict("remove its members, groups and templates first".to_owned()));
     }
     rows.remove(&old)?;
     rows.commit()?;

@@ -3,14 +3,16 @@
 //! The fields of the first nine are those of the published table of tracked resources.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use annals_client::Auditable;
+use annals_client::model::registry::Policy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Who uses the deployment.
-#[derive(Debug, Clone, Serialize, Deserialize, Auditable)]
+#[derive(Clone, Serialize, Deserialize, Auditable)]
 #[audit(type = "user", crate = "annals_client::model")]
 pub(crate) struct User {
     #[audit(track, id)]
@@ -50,7 +52,7 @@ pub(crate) struct User {
 }
 
 /// The key with which workspaces of a user reach Git. Its id is that of the user.
-#[derive(Debug, Clone, Serialize, Deserialize, Auditable)]
+#[derive(Clone, Serialize, Deserialize, Auditable)]
 #[audit(type = "git_ssh_key", crate = "annals_client::model")]
 pub(crate) struct GitSshKey {
     #[audit(track, id)]
@@ -252,15 +254,13 @@ pub(crate) struct WorkspaceBuild {
     #[audit(ignore)]
     pub(crate) reason: String,
     #[audit(ignore)]
-    pub(crate) initiator_id: String,
-    #[audit(ignore)]
     pub(crate) job_id: String,
     #[audit(ignore)]
     pub(crate) created_at: Timestamp,
 }
 
 /// A token of a user, of a session or for programs. Its id is that of the user.
-#[derive(Debug, Clone, Serialize, Deserialize, Auditable)]
+#[derive(Clone, Serialize, Deserialize, Auditable)]
 #[audit(type = "api_key", crate = "annals_client::model")]
 pub(crate) struct ApiKey {
     #[audit(ignore)]
@@ -295,7 +295,7 @@ pub(crate) struct DevUrl {
 }
 
 /// A value that a user's workspaces may read.
-#[derive(Debug, Clone, Serialize, Deserialize, Auditable)]
+#[derive(Clone, Serialize, Deserialize, Auditable)]
 #[audit(type = "secret", crate = "annals_client::model")]
 pub(crate) struct Secret {
     #[audit(track, id)]
@@ -329,8 +329,8 @@ pub(crate) struct WorkspaceProvider {
 pub(crate) struct Job {
     #[audit(track, id)]
     pub(crate) id: String,
-    /// In words: `start workspace dev-2`.
-    #[audit(ignore, target)]
+    /// In words: `start workspace dev-2`, `delete user demo-dev-2`.
+    #[audit(ignore, target, personal)]
     pub(crate) title: String,
     #[audit(track)]
     pub(crate) kind: String,
@@ -354,15 +354,19 @@ pub(crate) enum Task {
     DeleteUser { user_id: String },
 }
 
-/// Who asked for a job, as its events say it. Nobody did where it is due by itself.
+/// What the events of a job say of the request that asked for it, by the names of the wire form: `user`, `ip` and so on. Empty where the job was due by
+/// itself. Kept as it was then, since whoever asked may be gone when the job is done.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Asked {
-    pub(crate) by: Option<String>,
-    /// Who acts in the name of `by`.
-    pub(crate) impersonator: Option<String>,
-    pub(crate) request_id: Option<String>,
-    pub(crate) ip: Option<String>,
+pub(crate) struct Asked(pub(crate) BTreeMap<String, Value>);
+
+impl Asked {
+    pub(crate) fn is_by_somebody(&self) -> bool {
+        self.0.contains_key("user")
+    }
 }
+
+/// What neither log nor API show: the log ignores it as it says nothing.
+const UNSHOWN: [&str; 4] = ["hashed_secret", "hashed_one_time_passcode", "asked", "task"];
 
 /// The value as the API shows it: all but the secrets, by the same words that keep them out of the log.
 pub(crate) fn view<T: Auditable + Serialize>(value: &T) -> Value {
@@ -371,12 +375,26 @@ pub(crate) fn view<T: Auditable + Serialize>(value: &T) -> Value {
         _ => Map::new(),
     };
     for field in T::definition().fields {
-        if field.policy == annals_client::model::registry::Policy::Secret {
-            members.remove(field.name);
+        if field.policy == Policy::Secret {
+            // Settings have spaces in the log and underscores here.
+            members.remove(&field.name.replace(' ', "_"));
         }
     }
-    for name in ["hashed_secret", "hashed_one_time_passcode"] {
+    for name in UNSHOWN {
         members.remove(name);
     }
     Value::Object(members)
 }
+
+/// Without the values, some of which are secret.
+macro_rules! debug_by_name {
+    ($($kind:ident $name:ident),*) => {$(
+        impl fmt::Debug for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($kind)).field(&self.$name).finish()
+            }
+        }
+    )*};
+}
+
+debug_by_name!(User id, GitSshKey user_id, Secret id, ApiKey id);

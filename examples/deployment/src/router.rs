@@ -12,8 +12,8 @@ use crate::{
     sessions, settings, ssh_keys, templates, tokens, users, workspaces,
 };
 
-/// Bytes of a request: a template policy of some thousand lines.
-const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a request: a readme or policy of a thousand lines. Two of them, old and new, fit in an event, which has 256 KiB.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The routes without the layer that records. Without a session: log-in, the first user, a forgotten password.
 pub(crate) fn router(app: Arc<App>) -> Router {

@@ -14,7 +14,7 @@ use crate::app::{App, new_id};
 use crate::caller::Caller;
 use crate::fault::Fault;
 use crate::resources::{Secret, view};
-use crate::users::check_name;
+use crate::users::{check_name, check_text};
 
 /// How long whoever wants to see a secret waits for the log.
 const LOG_WAIT: Duration = Duration::from_secs(5);
@@ -41,7 +41,9 @@ pub(crate) async fn create(
     Json(body): Json<NewSecret>,
 ) -> Result<(StatusCode, Json<Value>), Fault> {
     audit.with("resource_target", body.name.clone());
+    caller.must_be_themselves()?;
     check_name(&body.name)?;
+    check_text("description", &body.description)?;
     let secret = Secret {
         id: new_id(),
         name: body.name,
@@ -75,6 +77,7 @@ pub(crate) async fn write(
     let old: Secret = rows.get(&id)?;
     audit.before(old.clone());
     must_own(&caller, &old)?;
+    check_text("description", body.description.as_deref().unwrap_or_default())?;
     let new = Secret {
         description: body.description.unwrap_or(old.description),
         value: body.value.unwrap_or(old.value),
@@ -86,7 +89,8 @@ pub(crate) async fn write(
     Ok(Json(view(&new)))
 }
 
-/// Shows the value: only once the log has on its disk who saw it.
+/// Shows the value: only once the log has on its disk who saw it. Where the log did not say so in time, nothing is shown, and the event may still come:
+/// `view` says who may have seen it.
 pub(crate) async fn show_value(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -118,6 +122,8 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Also who acts in the owner's place is not the owner.
 fn must_own(caller: &Caller, secret: &Secret) -> Result<(), Fault> {
+    caller.must_be_themselves()?;
     if secret.user_id == caller.user.id { Ok(()) } else { Err(Fault::Forbidden) }
 }

@@ -1,8 +1,8 @@
 //! Logging in and out, the first user, and forgotten passwords.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use annals_client::{Audit, AuditContext};
+use annals_client::{Audit, AuditContext, Event};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -32,16 +32,19 @@ pub(crate) async fn log_in(
     Json(body): Json<LogIn>,
 ) -> Result<(StatusCode, Json<Value>), Fault> {
     audit.action("login").with("resource_target", body.username.clone()).with("actor_type", "anonymous");
-    let rows = app.begin()?;
-    let user: Option<User> = rows.named("", &body.username)?;
+    let user: Option<User> = app.begin()?.named("", &body.username)?;
     if let Some(user) = &user {
         audit.with("actor_type", actor_type(user)).with("resource_id", user.id.clone());
         audit.context().with("user", actor(user));
     }
+    // Hashing takes time, in which others may work.
     let is_right = password::verify(&body.password, user.as_ref().map(|user| user.hashed_password.as_str()));
-    let mut user = user.filter(|user| is_right && user.status == "active").ok_or(Fault::WrongPassword)?;
-    user.last_seen_at = app.now();
-    rows.put(&user)?;
+    let user = user.filter(|_| is_right).ok_or(Fault::WrongPassword)?;
+    let rows = app.begin()?;
+    let now: Option<User> = rows.find(&user.id)?;
+    let is_same = |now: &User| now.status == "active" && now.hashed_password == user.hashed_password;
+    let user = now.filter(is_same).ok_or(Fault::WrongPassword)?;
+    rows.put(&User { last_seen_at: app.now(), ..user.clone() })?;
     let token = begin_session(&app, &rows, &user)?;
     rows.commit()?;
     Ok((StatusCode::CREATED, Json(json!({"session_token": token}))))
@@ -55,6 +58,7 @@ pub(crate) async fn log_out(
 ) -> Result<StatusCode, Fault> {
     audit.action("logout").with("resource_target", caller.user.username.clone());
     audit.with("resource_id", caller.user.id.clone());
+    caller.must_be_themselves()?;
     let rows = app.begin()?;
     rows.remove(&caller.key)?;
     rows.commit()?;
@@ -68,17 +72,20 @@ pub(crate) async fn register_first(
     Json(body): Json<NewUser>,
 ) -> Result<(StatusCode, Json<Value>), Fault> {
     audit.action("register").with("resource_target", body.username.clone());
+    audit.with("actor_type", "anonymous");
+    let new = NewUser { roles: vec!["owner".to_owned()], ..body }.checked()?;
     let rows = app.begin()?;
+    // The last owner cannot go, so there is a first user once only.
     if !rows.list::<User>(None)?.is_empty() {
-        audit.with("actor_type", "anonymous");
         return Err(Fault::Forbidden);
     }
-    let user =
-        create_user(&app, &rows, audit.context(), NewUser { roles: vec!["owner".to_owned()], ..body })?;
+    let (user, key) = create_user(&app, &rows, new)?;
     let token = begin_session(&app, &rows, &user)?;
     rows.commit()?;
     audit.context().with("user", actor(&user));
-    audit.with("resource_id", user.id.clone());
+    audit.with("actor_type", "user").with("resource_id", user.id.clone());
+    audit.context().event(Event::change("create", None, Some(&user))?);
+    audit.context().event(Event::change("create", None, Some(&key))?);
     Ok((StatusCode::CREATED, Json(json!({"user": view(&user), "session_token": token}))))
 }
 
@@ -107,7 +114,7 @@ pub(crate) async fn ask_for_reset(
         };
         rows.put(&new)?;
         rows.commit()?;
-        app.outbox.lock().unwrap_or_else(PoisonError::into_inner).push((body.email, passcode));
+        app.send(body.email, passcode);
         audit.with("resource_target", user.username.clone()).before(user).after(new);
     }
     Ok(StatusCode::NO_CONTENT)
@@ -128,6 +135,7 @@ pub(crate) async fn reset(
     Json(body): Json<Reset>,
 ) -> Result<StatusCode, Fault> {
     audit.action("write").with("resource_target", body.email.clone()).with("actor_type", "anonymous");
+    let hashed_password = password::hash(&body.password)?;
     let rows = app.begin()?;
     let user = user_at(&rows, &body.email)?.ok_or(Fault::WrongPassword)?;
     audit.with("resource_target", user.username.clone()).before(user.clone());
@@ -135,25 +143,50 @@ pub(crate) async fn reset(
     if !is_in_time || password::hash_token(&body.one_time_passcode) != user.hashed_one_time_passcode {
         return Err(Fault::WrongPassword);
     }
-    say_who(audit.context(), &user);
+    audit.context().with("user", actor(&user));
     audit.with("actor_type", actor_type(&user));
     let new = User {
-        hashed_password: password::hash(&body.password)?,
+        hashed_password,
         hashed_one_time_passcode: String::new(),
         one_time_passcode_expires_at: None,
         ..user
     };
     rows.put(&new)?;
+    let ended = end_sessions(&rows, &new.id)?;
     rows.commit()?;
     audit.after(new);
+    ended.record(audit.context())?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn say_who(context: &AuditContext, user: &User) {
-    context.with("user", actor(user));
+/// Tokens that went with what opened them.
+pub(crate) struct Ended(Vec<ApiKey>);
+
+impl Ended {
+    /// Sessions go with an event of their user; tokens with a name have events of their own.
+    pub(crate) fn record(&self, context: &AuditContext) -> Result<(), Fault> {
+        for key in self.named() {
+            context.event(Event::change("delete", Some(key), None)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn named(&self) -> impl Iterator<Item = &ApiKey> {
+        self.0.iter().filter(|key| !key.token_name.is_empty())
+    }
 }
 
-fn user_at(rows: &Transaction<'_>, email: &str) -> Result<Option<User>, Fault> {
+/// Ends all sessions of a user, and takes back their tokens.
+pub(crate) fn end_sessions(rows: &Transaction<'_>, user_id: &str) -> Result<Ended, Fault> {
+    let keys = rows.list::<ApiKey>(Some(user_id))?;
+    for key in &keys {
+        rows.remove(key)?;
+    }
+    Ok(Ended(keys))
+}
+
+/// Who has an address; no two have the same.
+pub(crate) fn user_at(rows: &Transaction<'_>, email: &str) -> Result<Option<User>, Fault> {
     Ok(rows.list::<User>(None)?.into_iter().find(|user| user.email.eq_ignore_ascii_case(email)))
 }
 

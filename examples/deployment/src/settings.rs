@@ -17,6 +17,7 @@ use crate::database::{Stored, Transaction};
 use crate::fault::Fault;
 use crate::password::hash_token;
 use crate::resources::view;
+use crate::users::check_text;
 
 /// A panel, or a part of one whose settings have the same target.
 pub(crate) trait Panel: Auditable + Serialize + DeserializeOwned + Default + Clone + Send {
@@ -68,7 +69,7 @@ pub(crate) struct Infrastructure {
     enable_workspaces_as_code: bool,
 }
 
-/// `enabled` or `disabled` each.
+/// `enabled` or `disabled` each; nothing here depends on them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Auditable)]
 #[serde(default, deny_unknown_fields)]
 #[audit(type = "admin_setting", crate = "annals_client::model")]
@@ -251,6 +252,9 @@ pub(crate) async fn write<P: Panel>(
         _ => Map::new(),
     };
     members.extend(changes);
+    for value in members.values().filter_map(Value::as_str) {
+        check_text("a setting", value)?;
+    }
     let new: P =
         serde_json::from_value(members.into()).map_err(|error| Fault::BadRequest(error.to_string()))?;
     store(&rows, &new)?;

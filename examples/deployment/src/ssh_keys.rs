@@ -50,6 +50,7 @@ pub(crate) async fn write(
     let user = caller.user_named(&rows, &name)?;
     let old: GitSshKey = rows.get(&user.id)?;
     audit.before(old.clone());
+    caller.must_be_themselves()?;
     caller.must_be_or(&user.id, "owner")?;
     let new = GitSshKey { created_at: old.created_at, ..new_key(&user.id, app.now()) };
     rows.put(&new)?;

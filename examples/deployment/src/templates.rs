@@ -14,7 +14,7 @@ use crate::app::{App, new_id, within};
 use crate::caller::Caller;
 use crate::fault::Fault;
 use crate::resources::{Template, TemplateVersion, Workspace, view};
-use crate::users::check_name;
+use crate::users::{check_name, check_text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +55,11 @@ pub(crate) async fn create(
     audit.with("resource_target", body.name.clone());
     caller.must_be("template-admin")?;
     check_name(&body.name)?;
+    for (what, text) in
+        [("display_name", &body.display_name), ("description", &body.description), ("icon", &body.icon)]
+    {
+        check_text(what, text)?;
+    }
     let (now, id) = (app.now(), new_id());
     let version = TemplateVersion {
         id: new_id(),
@@ -120,6 +125,7 @@ pub(crate) async fn create_version(
     audit.with("resource_target", body.name.clone());
     audit.with("additional_fields", json!({"template_name": template.name}));
     caller.must_be("template-admin")?;
+    check_name(&body.name)?;
     let version = TemplateVersion {
         id: new_id(),
         template_id: template.id,
@@ -179,6 +185,8 @@ pub(crate) async fn write(
     new.description = body.description.unwrap_or(new.description);
     new.default_ttl = body.default_ttl.unwrap_or(new.default_ttl);
     new.is_private = body.is_private.unwrap_or(new.is_private);
+    check_text("display_name", &new.display_name)?;
+    check_text("description", &new.description)?;
     for (rights, changes) in [(&mut new.user_acl, body.user_acl), (&mut new.group_acl, body.group_acl)] {
         rights.extend(changes);
         rights.retain(|_, rights| !rights.is_empty());
@@ -189,7 +197,7 @@ pub(crate) async fn write(
     Ok(Json(view(&new)))
 }
 
-/// Removes one that no workspace uses.
+/// Removes one that no workspace uses, with its versions.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -15,6 +15,7 @@ use crate::caller::Caller;
 use crate::fault::Fault;
 use crate::password::new_token;
 use crate::resources::{ApiKey, view};
+use crate::users::check_name;
 
 /// Days that a token is good for at most.
 const LIFETIME_DAYS_MAX: i64 = 365;
@@ -50,11 +51,14 @@ pub(crate) async fn create(
     audit.with("resource_target", body.token_name.clone());
     let rows = app.begin()?;
     let user = caller.user_named(&rows, &user)?;
-    caller.must_be_or(&user.id, "owner")?;
-    if !(1..=LIFETIME_DAYS_MAX).contains(&body.lifetime_days) || body.token_name.is_empty() {
-        return Err(Fault::BadRequest(format!(
-            "a token has a name, and lives 1 to {LIFETIME_DAYS_MAX} days"
-        )));
+    // Nobody makes a token by which they act as another.
+    caller.must_be_themselves()?;
+    if user.id != caller.user.id {
+        return Err(Fault::Forbidden);
+    }
+    check_name(&body.token_name)?;
+    if !(1..=LIFETIME_DAYS_MAX).contains(&body.lifetime_days) {
+        return Err(Fault::BadRequest(format!("a token lives 1 to {LIFETIME_DAYS_MAX} days")));
     }
     let (token, hashed_secret) = new_token();
     let key = ApiKey {

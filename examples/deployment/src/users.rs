@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_client::{Audit, AuditContext, Event};
+use annals_client::{Audit, Event};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -15,7 +15,8 @@ use crate::caller::Caller;
 use crate::database::Transaction;
 use crate::fault::Fault;
 use crate::password;
-use crate::resources::{Job, Task, User, Workspace, view};
+use crate::resources::{GitSshKey, Job, Task, User, Workspace, view};
+use crate::sessions::{end_sessions, user_at};
 use crate::{jobs, ssh_keys};
 
 /// Roles that a user can have in the whole deployment.
@@ -35,15 +36,30 @@ pub(crate) struct NewUser {
     pub(crate) is_service_account: bool,
 }
 
+/// A user to be added, whose texts were looked at and whose password is hashed.
+pub(crate) struct CheckedUser {
+    new: NewUser,
+    hashed_password: String,
+}
+
+impl NewUser {
+    pub(crate) fn checked(self) -> Result<CheckedUser, Fault> {
+        check_name(&self.username)?;
+        check_text("email", &self.email)?;
+        check_text("name", &self.name)?;
+        check_roles(&self.roles)?;
+        let hashed_password = password::hash(&self.password)?;
+        Ok(CheckedUser { new: self, hashed_password })
+    }
+}
+
 /// Adds a user, with a key for Git.
 pub(crate) fn create_user(
     app: &App,
     rows: &Transaction<'_>,
-    context: &AuditContext,
-    new: NewUser,
-) -> Result<User, Fault> {
-    check_name(&new.username)?;
-    check_roles(&new.roles)?;
+    CheckedUser { new, hashed_password }: CheckedUser,
+) -> Result<(User, GitSshKey), Fault> {
+    must_be_free(rows, &new.email)?;
     let now = app.now();
     let user = User {
         id: new_id(),
@@ -53,7 +69,7 @@ pub(crate) fn create_user(
         avatar_url: String::new(),
         status: "active".to_owned(),
         rbac_roles: new.roles,
-        hashed_password: password::hash(&new.password)?,
+        hashed_password,
         hashed_one_time_passcode: String::new(),
         one_time_passcode_expires_at: None,
         login_type: "password".to_owned(),
@@ -66,8 +82,15 @@ pub(crate) fn create_user(
     rows.put(&user)?;
     let key = ssh_keys::new_key(&user.id, now);
     rows.put(&key)?;
-    context.event(Event::change("create", None, Some(&key))?);
-    Ok(user)
+    Ok((user, key))
+}
+
+/// By its address somebody gets a new password.
+fn must_be_free(rows: &Transaction<'_>, email: &str) -> Result<(), Fault> {
+    match user_at(rows, email)? {
+        Some(_) => Err(Fault::Conflict("somebody has this email already".to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// Lists users.
@@ -100,9 +123,11 @@ pub(crate) async fn create(
     if !body.roles.is_empty() {
         caller.must_be("owner")?;
     }
+    let new = body.checked()?;
     let rows = app.begin()?;
-    let user = create_user(&app, &rows, audit.context(), body)?;
+    let (user, key) = create_user(&app, &rows, new)?;
     rows.commit()?;
+    audit.context().event(Event::change("create", None, Some(&key))?);
     audit.after(user.clone());
     Ok((StatusCode::CREATED, Json(view(&user))))
 }
@@ -114,6 +139,8 @@ pub(crate) struct UserChange {
     email: Option<String>,
     avatar_url: Option<String>,
     password: Option<String>,
+    /// The password that somebody has who sets a new one for themselves.
+    old_password: Option<String>,
     /// `active` or `suspended`.
     status: Option<String>,
     roles: Option<Vec<String>>,
@@ -127,26 +154,38 @@ pub(crate) async fn write(
     Path(name): Path<String>,
     Json(body): Json<UserChange>,
 ) -> Result<Json<Value>, Fault> {
+    // Before the transaction: hashing takes time, in which others may work.
+    let passwords = match (&body.password, &body.old_password) {
+        (Some(new), old) => Some((password::hash(new)?, old.clone())),
+        (None, _) => None,
+    };
     let rows = app.begin()?;
     let user = caller.user_named(&rows, &name)?;
     audit.before(user.clone());
-    caller.must_be_or(&user.id, "user-admin")?;
-    if body.status.is_some() {
-        caller.must_be("user-admin")?;
+    let is_self = caller.user.id == user.id;
+    if !is_self || body.status.is_some() {
+        caller.must_manage(&user)?;
     }
     if body.roles.is_some() {
         caller.must_be("owner")?;
     }
-    let mut new = User { updated_at: app.now(), ..user };
-    for (field, value) in
-        [(&mut new.name, body.name), (&mut new.email, body.email), (&mut new.avatar_url, body.avatar_url)]
-    {
-        if let Some(value) = value {
-            *field = value;
+    let mut new = User { updated_at: app.now(), ..user.clone() };
+    if let Some((hashed_password, old_password)) = passwords {
+        caller.must_be_themselves()?;
+        let old_password = old_password.unwrap_or_default();
+        if is_self && !password::verify(&old_password, Some(&user.hashed_password)) {
+            return Err(Fault::Conflict("`old_password` is not the password that you have".to_owned()));
         }
+        new.hashed_password = hashed_password;
     }
-    if let Some(password) = body.password {
-        new.hashed_password = password::hash(&password)?;
+    if let Some(email) = body.email.filter(|email| !email.eq_ignore_ascii_case(&user.email)) {
+        must_be_free(&rows, &email)?;
+        new.email = email;
+    }
+    new.name = body.name.unwrap_or(new.name);
+    new.avatar_url = body.avatar_url.unwrap_or(new.avatar_url);
+    for (what, text) in [("name", &new.name), ("email", &new.email), ("avatar_url", &new.avatar_url)] {
+        check_text(what, text)?;
     }
     if let Some(status) = body.status {
         if !["active", "suspended"].contains(&status.as_str()) {
@@ -158,10 +197,33 @@ pub(crate) async fn write(
         check_roles(&roles)?;
         new.rbac_roles = roles;
     }
+    if !is_active_owner(&new) {
+        must_not_be_last_owner(&rows, &user)?;
+    }
     rows.put(&new)?;
+    let is_shut_out = new.status != "active" || new.hashed_password != user.hashed_password;
+    let ended = if is_shut_out { Some(end_sessions(&rows, &new.id)?) } else { None };
     rows.commit()?;
     audit.after(new.clone());
+    if let Some(ended) = ended {
+        ended.record(audit.context())?;
+    }
     Ok(Json(view(&new)))
+}
+
+fn is_active_owner(user: &User) -> bool {
+    user.status == "active" && user.rbac_roles.iter().any(|role| role == "owner")
+}
+
+/// Somebody must be left who can manage the deployment.
+fn must_not_be_last_owner(rows: &Transaction<'_>, user: &User) -> Result<(), Fault> {
+    let owners = rows.list::<User>(None)?.iter().filter(|other| is_active_owner(other)).count();
+    match is_active_owner(user) && owners == 1 {
+        true => {
+            Err(Fault::Conflict("this is the last active owner; make somebody else one first".to_owned()))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Queues the removal of a user.
@@ -175,11 +237,12 @@ pub(crate) async fn delete(
     let user = caller.user_named(&rows, &name)?;
     let title = format!("delete user {}", user.username);
     audit.action("enqueue").with("resource_target", title.clone());
-    caller.must_be("user-admin")?;
+    caller.must_manage(&user)?;
+    must_not_be_last_owner(&rows, &user)?;
     if rows.list::<Workspace>(Some(&user.id))?.iter().any(|workspace| workspace.is_running) {
         return Err(Fault::Conflict("stop the user's workspaces first".to_owned()));
     }
-    let asked = caller.asked(audit.context());
+    let asked = Caller::asked(audit.context());
     let job = jobs::queue(&app, &rows, title, Task::DeleteUser { user_id: user.id }, asked)?;
     rows.commit()?;
     audit.after(job.clone());
@@ -190,6 +253,19 @@ fn check_roles(roles: &[String]) -> Result<(), Fault> {
     match roles.iter().find(|role| !ROLES.contains(&role.as_str())) {
         Some(role) => Err(Fault::BadRequest(format!("`{role}` is no role; there are {}", ROLES.join(", ")))),
         None => Ok(()),
+    }
+}
+
+/// Bytes of a text: what a log takes of a name. A longer one would keep every later event of its user out of the log.
+const TEXT_BYTES_MAX: usize = 4_000;
+
+/// Refuses a text that is too long, or of which somebody could make lines of a log.
+pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Fault> {
+    match text.len() <= TEXT_BYTES_MAX && !text.chars().any(|c| c.is_control() && c != '\n') {
+        true => Ok(()),
+        false => Err(Fault::BadRequest(format!(
+            "`{what}` has at most {TEXT_BYTES_MAX} bytes, none of them control characters"
+        ))),
     }
 }
 

@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use annals_client::Audit;
+use annals_client::{Audit, Auditable, Event};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use crate::app::{App, new_id, organization_member, within, workspace_fields};
+use crate::app::{App, new_id, within, workspace_fields};
 use crate::caller::Caller;
 use crate::database::Transaction;
 use crate::fault::Fault;
-use crate::resources::{
-    Organization, OrganizationMember, Template, User, Workspace, WorkspaceProvider, view,
-};
+use crate::resources::{OrganizationMember, Template, User, Workspace, WorkspaceProvider, view};
 use crate::users::check_name;
 use crate::{automation, builds};
 
@@ -70,7 +68,7 @@ pub(crate) async fn create(
         id: new_id(),
         name: body.name,
         owner_id: owner.id.clone(),
-        ttl: Some(body.ttl.unwrap_or(template.default_ttl)),
+        ttl: Some(checked_ttl(body.ttl.unwrap_or(template.default_ttl))?),
         template_id: template.id,
         autostart_schedule: body.autostart_schedule,
         dormant_at: None,
@@ -83,8 +81,15 @@ pub(crate) async fn create(
         updated_at: now,
     };
     rows.put(&workspace)?;
-    builds::queue(&app, &rows, &workspace, "start", "initiator", caller.asked(audit.context()))?;
+    let job = builds::queue(&app, &rows, &workspace, "start", "initiator", Caller::asked(audit.context()))?;
     rows.commit()?;
+    if caller.is_owner() && caller.user.id != owner.id {
+        audit.context().with("on_behalf_of", crate::app::actor(&owner));
+    }
+    let mut enqueued = Event::change("enqueue", None, Some(&job))?;
+    enqueued = enqueued.with("additional_fields", workspace_fields(&workspace, &owner.username));
+    audit.context().event(enqueued);
+    // The members that Coder's events of this kind have, all of them.
     let fields = json!({"workspace_name": "", "workspace_id": "", "workspace_owner": owner.username, "build_number": "", "build_reason": ""});
     audit.with("additional_fields", fields).after(workspace.clone());
     Ok((StatusCode::CREATED, Json(view(&workspace))))
@@ -131,7 +136,7 @@ pub(crate) async fn write(
         check_schedule(schedule.as_deref())?;
         new.autostart_schedule = schedule;
     }
-    new.ttl = body.ttl.unwrap_or(new.ttl);
+    new.ttl = body.ttl.unwrap_or(new.ttl).map(checked_ttl).transpose()?;
     if let Some(dormant) = body.dormant {
         new.dormant_at = dormant.then(|| app.now());
     }
@@ -148,21 +153,38 @@ pub(crate) fn find(rows: &Transaction<'_>, id: &str) -> Result<(Workspace, User)
     Ok((workspace, owner))
 }
 
-/// What every event about a workspace or a part of it says: where it is, whose it is, and in whose name the caller acts.
-pub(crate) fn of_workspace<T: annals_client::Auditable>(
+/// What every event about a workspace or a part of it says: where it is, whose it is, and in whose name an owner works on what is another's. Anybody else
+/// is refused, and acts in nobody's name.
+pub(crate) fn of_workspace<T: Auditable>(
     audit: &mut Audit<T>,
     rows: &Transaction<'_>,
     caller: &Caller,
     workspace: &Workspace,
     owner: &User,
 ) -> Result<(), Fault> {
-    let organization: Organization = rows.get(&workspace.organization_id)?;
-    audit.context().with("organization", organization_member(&organization));
-    audit.with("additional_fields", workspace_fields(workspace, &owner.username));
-    if caller.user.id != owner.id {
+    in_workspace(audit, rows, workspace, owner)?;
+    if caller.is_owner() && caller.user.id != owner.id {
         audit.with("on_behalf_of", crate::app::actor(owner));
     }
     Ok(())
+}
+
+/// The same of what guests do in a workspace.
+pub(crate) fn in_workspace<T: Auditable>(
+    audit: &mut Audit<T>,
+    rows: &Transaction<'_>,
+    workspace: &Workspace,
+    owner: &User,
+) -> Result<(), Fault> {
+    within(audit, rows, &workspace.organization_id)?;
+    audit.with("additional_fields", workspace_fields(workspace, &owner.username));
+    Ok(())
+}
+
+/// Nanoseconds of a year at most, which also fits in what counts them.
+fn checked_ttl(ttl: u64) -> Result<u64, Fault> {
+    const TTL_MAX: u64 = 365 * 24 * 3_600 * 1_000_000_000;
+    if ttl <= TTL_MAX { Ok(ttl) } else { Err(Fault::BadRequest(format!("a ttl is at most {TTL_MAX} ns"))) }
 }
 
 fn check_schedule(schedule: Option<&str>) -> Result<(), Fault> {

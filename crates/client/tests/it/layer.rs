@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use annals_client::{
-    Audit, AuditLayer, Auditable, Auditor, AuditorOptions, Client, ForwardedHeader, assert_audited,
+    Audit, AuditContext, AuditLayer, Auditable, Auditor, AuditorOptions, Client, Event, ForwardedHeader,
+    assert_audited,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -72,7 +73,7 @@ impl Site {
     }
 
     fn put(&self, path: &str, body: &str) -> reqwest::RequestBuilder {
-        let request = reqwest::Client::new().put(format!("{}{path}", self.url)).body(body.to_owned());
+        let request = http().put(format!("{}{path}", self.url)).body(body.to_owned());
         request.header("user-agent", "demo-agent/1").header("x-forwarded-for", "192.0.2.5")
     }
 
@@ -80,6 +81,12 @@ impl Site {
         assert!(self.auditor.flush(LONG).await);
         self.log.recorded()
     }
+}
+
+/// A client of HTTP. Ours says by which library TLS is spoken, for all of the process.
+fn http() -> reqwest::Client {
+    annals_client::Client::new("http://127.0.0.1:1", "token").unwrap();
+    reqwest::Client::new()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +103,7 @@ async fn what_a_handler_says_is_recorded_with_its_outcome() {
     site.put("/greeting", "nothing").send().await.unwrap();
     reqwest::get(format!("{}/quiet", site.url)).await.unwrap();
     assert_eq!(site.put("/bare", "x").send().await.unwrap().status(), 500, "without the layer it refuses");
-    let deleted =
-        reqwest::Client::new().delete(format!("{}/greeting", site.url)).body("Bye").send().await.unwrap();
+    let deleted = http().delete(format!("{}/greeting", site.url)).body("Bye").send().await.unwrap();
     assert_eq!(deleted.status(), 200);
     // That of the client that went away is the last one.
     let until = Instant::now() + LONG;
@@ -144,21 +150,56 @@ async fn an_applications_tests_see_what_is_recorded_and_what_is_not() {
     let app = Router::new()
         .route("/greeting/{name}", put(change).post(async || "nobody hears of this"))
         .route("/refused", put(async || StatusCode::CONFLICT))
+        .route(
+            "/forgotten",
+            put(async |_: Audit<Greeting>, _: AuditContext| "knows who asks, and says nothing"),
+        )
         .layer(layer.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, app).await });
-    let http = reqwest::Client::new();
+    let http = http();
     for name in ["first", "second"] {
         http.post(format!("{url}/greeting/{name}")).send().await.unwrap();
     }
-    http.put(format!("{url}/refused")).send().await.unwrap();
+    for path in ["refused", "forgotten"] {
+        http.put(format!("{url}/{path}")).send().await.unwrap();
+    }
     http.put(format!("{url}/greeting/first")).body("Good day").send().await.unwrap();
     let event =
         assert_audited!(auditor, "action" => "write", "after/text" => "Good day", "status_code" => 200);
     assert_eq!(event["before"]["text"], "Hello");
     assert_eq!(auditor.taken().len(), 1);
-    assert_eq!(layer.unaudited(), ["POST /greeting/{name}"]);
+    assert_eq!(layer.unaudited(), ["POST /greeting/{name}", "PUT /forgotten"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_more_events_than_one_also_after_its_answer() {
+    let auditor = Auditor::in_memory();
+    let layer = AuditLayer::new(auditor.clone());
+    let (late, later) = tokio::sync::oneshot::channel::<AuditContext>();
+    let late = std::sync::Arc::new(std::sync::Mutex::new(Some(late)));
+    let route = put(async move |context: AuditContext| {
+        context.user("u-7", "demo-dev-1");
+        context.event(Event::new("write", "group", "first"));
+        let durable = context.complete(Event::new("view", "secret", "token"));
+        assert!(durable.to_json().contains("demo-dev-1"));
+        let id = context.member("request_id").unwrap().as_str().unwrap().to_owned();
+        let _ = late.lock().unwrap().take().unwrap().send(context);
+        id
+    });
+    let app = Router::new().route("/groups", route).layer(layer.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/groups", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let request_id = http().put(url).send().await.unwrap().text().await.unwrap();
+    later.await.unwrap().event(Event::new("write", "group", "second"));
+    for target in ["first", "second"] {
+        assert_audited!(auditor, "resource_target" => target, "user/username" => "demo-dev-1", "status_code" => 200,
+            "request_id" => request_id.clone());
+    }
+    assert_eq!(auditor.taken().len(), 2);
+    assert_eq!(layer.unaudited(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,8 +43,8 @@ impl Simulation {
             self.send(who, &Method::POST, "/users/otp/request", &json!({"email": email})).await;
             self.wait(30, 200);
             let mail = self.deployment.take_mail();
-            let Some((_, passcode)) = mail.into_iter().find(|(to, _)| *to == email) else { return };
-            let body = json!({"email": email, "one_time_passcode": passcode, "password": self.accounts[account].password});
+            let Some(letter) = mail.into_iter().find(|letter| letter.to == email) else { return };
+            let body = json!({"email": email, "one_time_passcode": letter.text, "password": self.accounts[account].password});
             self.send(who, &Method::POST, "/users/otp/change-password", &body).await;
             self.wait(2, 10);
         }

@@ -1,4 +1,4 @@
-//! A small generator of numbers for the simulation: the same seed gives the same history. Not for secrets.
+//! A small generator of numbers for the simulation: the same seed gives the same choices. Not for secrets.
 
 /// SplitMix64: one word of state, and good enough to look random.
 ///

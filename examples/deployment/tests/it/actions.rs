@@ -59,6 +59,8 @@ const DEV_PASSWORD: &str = "demo-dev-1-2662";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_action_of_both_documents_arrives() {
     let rig = Rig::new().await;
+    // A Wednesday at noon: nothing is due by itself until the test says so.
+    rig.deployment.set_clock(Some(start()));
     let admin = rig.first_user().await;
     let organization = organizations(&admin).await;
     let dev = people(&rig, &admin, &organization).await;
@@ -67,7 +69,7 @@ async fn every_action_of_both_documents_arrives() {
     belongings(&rig, &admin, &dev, &workspace).await;
     settings(&admin).await;
     automation(&rig, &dev, &workspace).await;
-    farewell(&rig, &admin, &dev, &organization, &template, &workspace).await;
+    farewell(&rig, &admin, &dev, &organization, &template).await;
 
     let events = rig.events().await;
     let happened = |action: &str, kind: &str| {
@@ -88,7 +90,16 @@ async fn every_action_of_both_documents_arrives() {
     check_actors(&events);
     check_settings(&events);
     let all = serde_json::to_string(&events).unwrap();
-    for secret in [OWNER.1, DEV_PASSWORD, "argon2id", "value-one", "value-two", "0fb2c3d4e5f67a4a"] {
+    for secret in [
+        OWNER.1,
+        DEV_PASSWORD,
+        "argon2id",
+        "value-one",
+        "value-two",
+        "0fb2c3d4e5f67a4a",
+        "s3cr3t-of-the-client",
+        "deployment_",
+    ] {
         assert!(!all.contains(secret), "`{secret}` is in the log");
     }
     assert_eq!(rig.deployment.unaudited(), [""; 0]);
@@ -151,7 +162,8 @@ async fn people<'r>(rig: &'r Rig, admin: &Session<'_>, organization: &str) -> Se
     let email = json!({"email": "demo-dev-1@example.test"});
     assert_eq!(rig.call("", Method::POST, "/users/otp/request", &email, &[]).await.0, 204);
     let mail = rig.deployment.take_mail();
-    let [(_, passcode)] = mail.as_slice() else { panic!("{} letters", mail.len()) };
+    let [letter] = mail.as_slice() else { panic!("{} letters", mail.len()) };
+    let passcode = &letter.text;
     let reset =
         json!({"email": "demo-dev-1@example.test", "one_time_passcode": passcode, "password": DEV_PASSWORD});
     assert_eq!(rig.call("", Method::POST, "/users/otp/change-password", &reset, &[]).await.0, 204);
@@ -276,7 +288,8 @@ async fn settings(admin: &Session<'_>) {
         ("telemetry", json!({"crash_reports": true, "usage": true, "enhanced_usage": true})),
     ];
     for (panel, changes) in panels {
-        admin.patch(&format!("/settings/{panel}"), changes).await;
+        let shown = admin.patch(&format!("/settings/{panel}"), changes).await;
+        assert!(!shown.to_string().contains("s3cr3t-of-the-client"), "{shown}");
     }
     admin.put("/settings/template-policy", json!({"policy": "allow = [\"docker\"]"})).await;
     let (status, reply) = admin.any(Method::PATCH, "/settings/telemetry", json!({"usag": true}), &[]).await;
@@ -307,7 +320,11 @@ async fn automation(rig: &Rig, dev: &Session<'_>, workspace: &str) {
         rig.deployment.work();
         rig.deployment.work();
     }
-    rig.deployment.set_clock(None);
+    rig.deployment.set_clock(Some(start()));
+}
+
+fn start() -> jiff::Timestamp {
+    "2026-11-18T12:00:00Z".parse().unwrap()
 }
 
 async fn listed(dev: &Session<'_>, workspace: &str) -> Value {
@@ -323,14 +340,7 @@ async fn dev_time(dev: &Session<'_>, workspace: &str) -> jiff::Timestamp {
     text(&listed(dev, workspace).await, "last_used_at").parse().unwrap()
 }
 
-async fn farewell(
-    rig: &Rig,
-    admin: &Session<'_>,
-    dev: &Session<'_>,
-    organization: &str,
-    template: &str,
-    workspace: &str,
-) {
+async fn farewell(rig: &Rig, admin: &Session<'_>, dev: &Session<'_>, organization: &str, template: &str) {
     // Not an owner: refused, and recorded.
     for (method, path, body) in [
         (Method::DELETE, format!("/templates/{template}"), Value::Null),
@@ -340,7 +350,6 @@ async fn farewell(
     ] {
         assert_eq!(dev.any(method, &path, body, &[]).await.0, 403, "{path}");
     }
-    let _ = workspace;
     admin.patch("/users/demo-dev-2", json!({"status": "suspended", "roles": ["auditor"]})).await;
     admin.delete("/users/demo-dev-2").await;
     rig.deployment.work();
@@ -397,9 +406,37 @@ fn check_diffs(events: &[Value]) {
         &[("/resource_type", "workspace"), ("/additional_fields/automatic_subsystem", "dormancy")],
     );
     assert!(slept["diff"]["dormant_at"]["new"].is_string(), "{slept}");
-    for denied in events.iter().filter(|event| event["outcome"] == "denied") {
-        assert_eq!(denied["diff"], json!({}), "{denied}");
+    let denied: Vec<&Value> = events.iter().filter(|event| event["outcome"] == "denied").collect();
+    for (action, kind) in [
+        ("delete", "template"),
+        ("write", "admin_setting"),
+        ("write", "organization"),
+        ("enqueue", "job"),
+        ("open", "dev_url"),
+    ] {
+        let is_it = |event: &&&Value| event["action"] == action && event["resource_type"] == kind;
+        let event = denied.iter().find(is_it).unwrap_or_else(|| panic!("{action} {kind} was not refused"));
+        assert_eq!((&event["diff"], &event["on_behalf_of"]), (&json!({}), &Value::Null), "{event}");
     }
+    let organization =
+        diff(&[("/resource_type", "organization"), ("/action", "write"), ("/status_code", "200")]);
+    assert_eq!(organization, json!({"description": {"old": "", "new": "Ships things.", "secret": false}}));
+    let member = diff(&[("/resource_type", "organization_member"), ("/action", "write")]);
+    assert_eq!(
+        member,
+        json!({"roles": {"old": [], "new": ["organization-template-admin"], "secret": false}})
+    );
+    let version = diff(&[("/resource_type", "template_version"), ("/resource_target", "v2")]);
+    assert_eq!((&version["readme"]["new"], version.get("job_id")), (&json!("# Two"), None));
+    let left = find(
+        events,
+        &[
+            ("/resource_type", "organization_member"),
+            ("/action", "delete"),
+            ("/resource_target", "demo-dev-2"),
+        ],
+    );
+    assert_eq!(left["organization"]["name"], "northwind");
 }
 
 fn check_actors(events: &[Value]) {

@@ -24,8 +24,8 @@ pub(crate) struct Rig {
     api: String,
     log: String,
     read_token: String,
-    /// Ends the log's server.
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    /// Ends the log's server, and says when it has.
+    stop: Option<(tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
 }
 
 impl Rig {
@@ -36,23 +36,37 @@ impl Rig {
         let server = annals_server::bind(engine, config).await.unwrap();
         let log = format!("http://{}", server.address());
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        tokio::spawn(server.run(async {
-            let _ = stopped.await;
-        }));
+        let running = tokio::spawn(async {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            server.run(stopped).await.unwrap();
+        });
         let options =
             AuditorOptions { documents: Deployment::documents(), ..AuditorOptions::new("deployment") };
         let client = Client::new(&log, &ingest_token).unwrap();
         let auditor = Auditor::open(client, dir.path().join("spool"), options).unwrap();
-        let deployment = Deployment::open(None, auditor.clone()).unwrap();
+        let deployment = Deployment::open(None, auditor.clone(), &["127.0.0.0/8".parse().unwrap()]).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = format!("http://{}/api/v2", listener.local_addr().unwrap());
         let served = deployment.clone();
         tokio::spawn(async move { served.serve(listener, std::future::pending()).await });
-        Rig { deployment, auditor, dir, http: reqwest::Client::new(), api, log, read_token, stop: Some(stop) }
+        Rig {
+            deployment,
+            auditor,
+            dir,
+            http: reqwest::Client::new(),
+            api,
+            log,
+            read_token,
+            stop: Some((stop, running)),
+        }
     }
 
-    pub(crate) fn stop_log(&mut self) {
-        drop(self.stop.take());
+    pub(crate) async fn stop_log(&mut self) {
+        let (stop, running) = self.stop.take().unwrap();
+        drop(stop);
+        running.await.unwrap();
     }
 
     /// The first user, and their session.
