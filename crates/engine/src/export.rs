@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use annals_model::audit_log::{AuditLog, StoredEvent};
+use annals_model::formats::EventFormat;
 use serde_json::json;
 
 use crate::Engine;
@@ -32,17 +33,36 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// The form of exported events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// One JSON object a line, as the API shows events.
-    Ndjson,
+    /// One line an event: [`EventFormat::Native`] is `ndjson`.
+    Lines(EventFormat),
     /// Comma-separated values, RFC 4180, see [`CSV_COLUMNS`].
     Csv,
 }
 
 impl ExportFormat {
-    /// Its name, also the ending of a file.
+    /// As the API shows events, one a line.
+    pub const NDJSON: ExportFormat = ExportFormat::Lines(EventFormat::Native);
+
+    /// Every form.
+    pub fn all() -> impl Iterator<Item = ExportFormat> {
+        let lines = EventFormat::ALL.into_iter().map(ExportFormat::Lines);
+        [ExportFormat::NDJSON, ExportFormat::Csv].into_iter().chain(lines.skip(1))
+    }
+
+    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
-            ExportFormat::Ndjson => "ndjson",
+            ExportFormat::Lines(EventFormat::Native) => "ndjson",
+            ExportFormat::Lines(format) => format.name(),
+            ExportFormat::Csv => "csv",
+        }
+    }
+
+    /// The ending of a file.
+    pub const fn ending(self) -> &'static str {
+        match self {
+            ExportFormat::Lines(format) if format.is_json() => "ndjson",
+            ExportFormat::Lines(_) => "log",
             ExportFormat::Csv => "csv",
         }
     }
@@ -56,17 +76,16 @@ impl fmt::Display for ExportFormat {
 
 /// A text that is no format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a format; use `ndjson` or `csv`")]
+#[error(
+    "not a format; there are `ndjson`, `csv`, `coder`, `classic`, `stackdriver`, `human`, `ocsf` and `ecs`"
+)]
 pub struct ExportFormatError;
 
 impl FromStr for ExportFormat {
     type Err = ExportFormatError;
 
     fn from_str(text: &str) -> Result<ExportFormat, ExportFormatError> {
-        [ExportFormat::Ndjson, ExportFormat::Csv]
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or(ExportFormatError)
+        ExportFormat::all().find(|format| format.name() == text).ok_or(ExportFormatError)
     }
 }
 
@@ -189,9 +208,8 @@ impl Engine {
             let added = self.added_to(&registry, &event, seq, is_deleted);
             let event = AuditLog::new(&event, added)?;
             match format {
-                ExportFormat::Ndjson => {
-                    serde_json::to_writer(&mut *out, &event)
-                        .expect("what was read as JSON is written into memory");
+                ExportFormat::Lines(format) => {
+                    format.push(out, &event);
                     out.push(b'\n');
                 }
                 ExportFormat::Csv => csv::push_row(out, &event),

@@ -29,9 +29,9 @@ pub enum EventFormat {
     Stackdriver,
     /// A line for people: time, level, name, then `key=value`.
     Human,
-    /// Open Cybersecurity Schema Framework, [`ocsf::VERSION`].
+    /// Open Cybersecurity Schema Framework 1.4.
     Ocsf,
-    /// Elastic Common Schema, [`ecs::VERSION`].
+    /// Elastic Common Schema 8.17.
     Ecs,
 }
 

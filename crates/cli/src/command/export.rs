@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use self::records::Records;
+use self::records::{LastEvent, Records};
 use crate::command::query::QueryText;
 use crate::command::search::report_failure;
 use crate::output;
@@ -29,14 +29,15 @@ Examples:
   annals export --out audit.ndjson
   annals export outcome:denied since:30d --format csv --out denied.csv
   annals export --server http://127.0.0.1:2662 --token annals_read_... --out audit.ndjson --resume
+  annals export --format coder since:1d | your-collector
   annals export --evidence resource_id:7b2e… --out evidence.tar.gz
   annals export --evidence seq:1000..1999 --out evidence.tar.gz
   annals export --after-seq 1234 | your-siem-forwarder")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     query: QueryText,
-    /// Form of the events: `ndjson` as the API shows them, or `csv`
-    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = ["ndjson", "csv"])]
+    /// Form of the events: `ndjson` as the API shows them, `csv`, or a line each for other programs
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = formats())]
     format: String,
     /// Write evidence instead: the events with their proofs, as .tar.gz, for `annals verify`. A query of `seq:FROM..TO` alone, or none, proves that
     /// nothing is missing
@@ -51,6 +52,10 @@ pub(crate) struct ExportArgs {
     /// Begin behind this seq, not at the first event; CSV has no line of column names then
     #[arg(long, value_name = "SEQ", conflicts_with = "resume")]
     after_seq: Option<u64>,
+}
+
+fn formats() -> clap::builder::PossibleValuesParser {
+    ExportFormat::all().map(ExportFormat::name).collect::<Vec<_>>().into()
 }
 
 const BAR: &str = "{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
@@ -89,7 +94,8 @@ pub(crate) fn run(args: &ExportArgs, target: &TargetArgs, json: bool) -> anyhow:
     let (out, after_seq) = match &args.out {
         None => (Out::Standard, args.after_seq),
         Some(path) => {
-            let (file, resumed) = open(path, format, args.resume)?;
+            let (file, last) = open(path, format, args.resume)?;
+            let resumed = last.map(|last| seq_of(&last, &target)).transpose()?;
             (Out::File(file), resumed.or(args.after_seq))
         }
     };
@@ -196,20 +202,33 @@ impl Writer {
     }
 }
 
-/// Opens the file to write. To go on with one, it is cut behind its last whole line, whose seq is returned.
-fn open(path: &Path, format: ExportFormat, resume: bool) -> anyhow::Result<(File, Option<u64>)> {
+/// The seq of the last event of a file; the log is asked where the form shows its id alone.
+fn seq_of(last: &LastEvent, target: &Target) -> anyhow::Result<u64> {
+    let id = match last {
+        LastEvent::Seq(seq) => return Ok(*seq),
+        LastEvent::Id(id) => id,
+    };
+    let found = target.search(&format!("id:{id}"), 1, 0)?;
+    found["audit_logs"][0]["seq"].as_u64().with_context(|| {
+        format!("the last event of the file, {id}, is not in this log, or not in your sight")
+    })
+}
+
+/// Opens the file to write. To go on with one, it is cut behind its last whole line, whose event is returned.
+fn open(path: &Path, format: ExportFormat, resume: bool) -> anyhow::Result<(File, Option<LastEvent>)> {
     let shown = path.display();
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     if resume && path.exists() {
         let mut file = options.open(path).with_context(|| format!("cannot open `{shown}`"))?;
         let records = read_records(&mut file, format).with_context(|| format!("cannot read `{shown}`"))?;
-        let last_seq =
-            records.last_seq().with_context(|| format!("cannot go on with `{shown}`; name another file"))?;
+        let last = records
+            .last_event()
+            .with_context(|| format!("cannot go on with `{shown}`; name another file"))?;
         // With nothing but column names, it begins anew.
-        let kept = if last_seq.is_some() { records.bytes } else { 0 };
+        let kept = if last.is_some() { records.bytes } else { 0 };
         file.set_len(kept).and_then(|()| file.seek(SeekFrom::Start(kept)))?;
-        return Ok((file, last_seq));
+        return Ok((file, last));
     }
     #[cfg(unix)]
     {

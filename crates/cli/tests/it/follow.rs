@@ -188,7 +188,7 @@ fn an_export_in_place_is_what_the_server_sends() {
     );
     let place = data.to_str().unwrap();
     let server = Server::start(&data);
-    for format in ["ndjson", "csv"] {
+    for format in ["ndjson", "csv", "coder", "classic", "stackdriver", "human", "ocsf", "ecs"] {
         let command = ["export", "resource_type:template", "--format", format];
         let here = annals_ok(&[&command[..], &["--data", place]].concat());
         let there = annals_ok(&[&command[..], &["--server", &server.url, "--token", &token]].concat());
@@ -225,12 +225,39 @@ fn an_export_in_place_is_what_the_server_sends() {
     }
     let recorded =
         annals_ok(&["search", "resource_type:audit_log action:export", "--count", "--data", place]);
-    assert_eq!(recorded.trim(), (2 * 10).to_string(), "each is an event, also in place");
+    assert_eq!(recorded.trim(), (8 * 10).to_string(), "each is an event, also in place");
 
     let absent = root.path().join("absent.ndjson");
     let bad = annals(&["export", "nokey:1", "--out", absent.to_str().unwrap(), "--data", place]);
     assert_eq!(bad.status.code(), Some(2));
     assert!(!absent.exists());
+}
+
+/// What is exported as Coder writes it, this program and every other reader of Coder's log understands.
+#[test]
+fn an_export_as_coder_writes_it_is_read_as_coders_log() {
+    let root = tempfile::tempdir().unwrap();
+    let [data, copy] = ["data", "copy"].map(|name| root.path().join(name));
+    let change = r#","diff":{"name":{"old":"a","new":"b"},"default_ttl":{"old":null,"new":12345678901234567890}},"ip":"192.0.2.7","user":{"id":"01000000-0000-4000-8000-000000000001","username":"demo-lead","email":"demo-lead@example.test"}"#;
+    import(&data, "0", (0..20).map(|n| event(&format!("t-{n}"), change)));
+    let [data, copy] = [data.to_str().unwrap(), copy.to_str().unwrap()];
+    let lines = annals_ok(&["--data", data, "export", "resource_type:template", "--format", "coder"]);
+    let file = root.path().join("coder.log");
+    std::fs::write(&file, lines).unwrap();
+    annals_ok(&["--data", copy, "import", file.to_str().unwrap()]);
+    let read = |place: &str| {
+        let found = annals_ok(&["--data", place, "search", "resource_type:template", "--json"]);
+        let mut found: Value = serde_json::from_str(&found).unwrap();
+        for event in found["audit_logs"].as_array_mut().unwrap() {
+            // What the line has no place for, and what belongs to the log.
+            let event = event.as_object_mut().unwrap();
+            for name in ["seq", "received", "source", "source_seq", "actor_type", "additional_fields"] {
+                event.remove(name);
+            }
+        }
+        found
+    };
+    assert!(read(copy) == read(data), "{} and {}", read(copy)["audit_logs"][0], read(data)["audit_logs"][0]);
 }
 
 #[test]

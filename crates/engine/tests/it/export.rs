@@ -75,7 +75,7 @@ fn by_seq(engine: &Engine, principal: &Principal, query: &str, until: u64) -> Ve
 }
 
 fn begin(engine: &Engine, principal: &Principal, query: &str, after_seq: Option<u64>) -> Export {
-    engine.export(principal, &ExportRequest { query, after_seq, format: ExportFormat::Ndjson }).unwrap()
+    engine.export(principal, &ExportRequest { query, after_seq, format: ExportFormat::NDJSON }).unwrap()
 }
 
 /// The rest of an export; `between` happens after each batch.

@@ -155,7 +155,7 @@ fn whole_segments_go_and_every_proof_of_the_rest_stays() {
     // Whoever goes through the log from its beginning, or from a place that is gone, begins where it does.
     for after_seq in [None, Some(9)] {
         let request =
-            ExportRequest { query: "resource_target:new-*", after_seq, format: ExportFormat::Ndjson };
+            ExportRequest { query: "resource_target:new-*", after_seq, format: ExportFormat::NDJSON };
         assert_eq!(log.engine.export(&operator, &request).unwrap().count(), 500);
     }
 

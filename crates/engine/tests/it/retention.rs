@@ -94,7 +94,7 @@ fn the_first_rule_decides_and_what_is_over_is_gone_everywhere() {
     let all = log.count("");
     let histogram = HistogramRequest { query: "", bucket: None, from_us: None, to_us: None };
     assert_eq!(log.engine.histogram(&operator, &histogram).unwrap().count, all);
-    let request = ExportRequest { query: "", after_seq: None, format: ExportFormat::Ndjson };
+    let request = ExportRequest { query: "", after_seq: None, format: ExportFormat::NDJSON };
     assert_eq!(log.engine.export(&operator, &request).unwrap().count(), all);
     let (runs, records) = search(&log.engine, "resource_type:retention action:erase");
     // One for each rule and part of the log: as much as went, exactly.

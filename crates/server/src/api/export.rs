@@ -26,7 +26,7 @@ const ANNALS_LAST_SEQ: HeaderName = HeaderName::from_static("annals-last-seq");
     get, path = "/api/v2/audit/export", tag = "audit",
     params(
         ("q" = Option<String>, Query, description = "Query text"),
-        ("format" = Option<String>, Query, description = "`ndjson` (default): one event a line, as `GET /api/v2/audit/{id}` shows it. `csv`: RFC 4180; a cell that begins with `=`, `+`, `-`, `@`, tab or CR gets an apostrophe in front"),
+        ("format" = Option<String>, Query, description = "`ndjson` (default): one event a line, as `GET /api/v2/audit/{id}` shows it. `csv`: RFC 4180; a cell that begins with `=`, `+`, `-`, `@`, tab or CR gets an apostrophe in front. One line an event for other programs: `coder`, `classic`, `stackdriver`, `human`, `ocsf`, `ecs`"),
         ("after_seq" = Option<u64>, Query, description = "Go on behind this seq; CSV has no line of column names then"),
     ),
     responses(
@@ -50,8 +50,11 @@ pub(crate) async fn export_events(
     principal.may_read()?;
     let mut parameters = Parameters::new(pairs);
     let query = parameters.text("q");
-    let format = parameters.parsed::<ExportFormat>("format", "`ndjson` or `csv`");
-    let format = format.unwrap_or(ExportFormat::Ndjson);
+    let format = parameters.parsed::<ExportFormat>(
+        "format",
+        "`ndjson`, `csv`, `coder`, `classic`, `stackdriver`, `human`, `ocsf` or `ecs`",
+    );
+    let format = format.unwrap_or(ExportFormat::NDJSON);
     let after_seq = parameters.parsed::<u64>("after_seq", "a seq such as 1234");
     parameters.finish()?;
     let turn = app.exporting.clone().try_acquire_owned().map_err(|_| ApiError::TooManyExports)?;
@@ -68,7 +71,8 @@ pub(crate) async fn export_events(
 fn headers(app: &App, export: &Export) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let content_type = match (export.format(), export.has_head()) {
-        (ExportFormat::Ndjson, _) => NDJSON,
+        (ExportFormat::Lines(format), _) if format.is_json() => NDJSON,
+        (ExportFormat::Lines(_), _) => "text/plain; charset=utf-8",
         (ExportFormat::Csv, true) => "text/csv; charset=utf-8; header=present",
         (ExportFormat::Csv, false) => "text/csv; charset=utf-8; header=absent",
     };
@@ -80,7 +84,7 @@ fn headers(app: &App, export: &Export) -> HeaderMap {
     // Such as `audit-20261122T120000Z.csv`: no character that a file system or a header dislikes.
     let time: String = app.engine.now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     let (day, clock) = (time.get(..9).unwrap_or(&time), time.get(9..15).unwrap_or_default());
-    let name = format!("attachment; filename=\"audit-{day}{clock}Z.{}\"", export.format());
+    let name = format!("attachment; filename=\"audit-{day}{clock}Z.{}\"", export.format().ending());
     if let Ok(name) = HeaderValue::from_str(&name) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }

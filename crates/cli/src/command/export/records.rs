@@ -1,6 +1,7 @@
 //! Where the records of an exported file end: to count them, and to find the last whole one of a file that was cut off.
 
 use annals_engine::ExportFormat;
+use annals_model::formats::EventFormat;
 
 /// Reads the bytes of an export as they come and keeps where whole records end.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Records {
                 let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
                 self.head.extend_from_slice(&bytes[..room]);
             }
-            ExportFormat::Ndjson => self.line.extend_from_slice(bytes),
+            ExportFormat::Lines(_) => self.line.extend_from_slice(bytes),
         }
     }
 
@@ -78,29 +79,59 @@ impl Records {
         self.line.clear();
     }
 
-    /// The seq of the last whole record; nothing if there is none, or it is the line of column names.
+    /// The event of the last whole record; nothing if there is none, or it is the line of column names.
     ///
     /// # Errors
     /// If that record is none of an export in this format.
-    pub(super) fn last_seq(&self) -> anyhow::Result<Option<u64>> {
+    pub(super) fn last_event(&self) -> anyhow::Result<Option<LastEvent>> {
         if self.count == 0 {
             return Ok(None);
         }
-        let seq = match self.format {
-            ExportFormat::Ndjson => serde_json::from_slice::<serde_json::Value>(&self.last_line)
-                .ok()
-                .and_then(|event| event["seq"].as_u64()),
+        let found = match self.format {
             ExportFormat::Csv if self.count == 1 && self.last_head.starts_with(b"seq,") => return Ok(None),
             ExportFormat::Csv => {
                 let cell = self.last_head.split(|byte| *byte == b',').next().unwrap_or_default();
-                std::str::from_utf8(cell).ok().and_then(|cell| cell.parse().ok())
+                std::str::from_utf8(cell).ok().and_then(|cell| cell.parse().ok()).map(LastEvent::Seq)
             }
+            ExportFormat::Lines(format) => event_of(format, &self.last_line),
         };
-        match seq {
-            Some(seq) => Ok(Some(seq)),
+        match found {
+            Some(found) => Ok(Some(found)),
             None => anyhow::bail!("its last whole line is none of an export as {}", self.format),
         }
     }
+}
+
+/// What a record says of its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LastEvent {
+    /// Its position in the log.
+    Seq(u64),
+    /// Its id, where the form has no place for the position.
+    Id(String),
+}
+
+fn event_of(format: EventFormat, line: &[u8]) -> Option<LastEvent> {
+    if format == EventFormat::Human {
+        let line = std::str::from_utf8(line).ok()?;
+        let (_, from) = line.split_once("  ID=")?;
+        return id_of(from.split(' ').next()?);
+    }
+    let event: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let seq = |pointer: &str| event.pointer(pointer)?.as_u64().map(LastEvent::Seq);
+    match format {
+        EventFormat::Native => seq("/seq"),
+        EventFormat::Classic => seq("/message/fields/audit_log/seq"),
+        EventFormat::Ocsf => seq("/metadata/sequence"),
+        EventFormat::Ecs => seq("/event/sequence"),
+        EventFormat::Coder => id_of(event.pointer("/fields/ID")?.as_str()?),
+        EventFormat::Stackdriver => id_of(event.pointer("/ID")?.as_str()?),
+        EventFormat::Human => None,
+    }
+}
+
+fn id_of(text: &str) -> Option<LastEvent> {
+    uuid::Uuid::try_parse(text).ok().map(|id| LastEvent::Id(id.to_string()))
 }
 
 #[cfg(test)]
@@ -113,30 +144,54 @@ mod tests {
             let mut records = Records::new(format);
             text.as_bytes().chunks(size).for_each(|chunk| records.push(chunk));
             assert_eq!((records.count, records.bytes), (count, whole.len() as u64), "{text:?} by {size}");
-            assert_eq!(records.last_seq().unwrap(), last_seq, "{text:?} by {size}");
+            assert_eq!(records.last_event().unwrap(), last_seq.map(LastEvent::Seq), "{text:?} by {size}");
         }
     }
 
     #[test]
     fn the_last_whole_record_is_found() {
-        use ExportFormat::{Csv, Ndjson};
-        check(Ndjson, "{\"seq\":7}\n", 1, "{\"seq\":7}\n", Some(7));
-        check(Ndjson, "{\"seq\":7}\n{\"seq\":12,\"a\":\"b", 1, "{\"seq\":7}\n", Some(7));
-        check(Ndjson, "{\"seq\":", 0, "", None);
+        use ExportFormat::Csv;
+        const NDJSON: ExportFormat = ExportFormat::NDJSON;
+        check(NDJSON, "{\"seq\":7}\n", 1, "{\"seq\":7}\n", Some(7));
+        check(NDJSON, "{\"seq\":7}\n{\"seq\":12,\"a\":\"b", 1, "{\"seq\":7}\n", Some(7));
+        check(NDJSON, "{\"seq\":", 0, "", None);
         check(Csv, "seq,time\r\n", 1, "seq,time\r\n", None);
         check(Csv, "seq,ti", 0, "", None);
         check(Csv, "seq,time\r\n7,x\r\n8,\"a\r\n9,b", 2, "seq,time\r\n7,x\r\n", Some(7));
         let whole = "seq,time\r\n7,x\r\n8,\"a\r\n9,\"\"b\"\"\r\n\"\r\n";
         check(Csv, &format!("{whole}10,\"\r\n\"\r"), 3, whole, Some(8));
+        let id = "01000000-0000-7000-8000-000000000001";
+        for (format, line, expect) in [
+            (EventFormat::Coder, format!(r#"{{"fields":{{"ID":"{id}"}}}}"#), LastEvent::Id(id.to_owned())),
+            (EventFormat::Stackdriver, format!(r#"{{"ID":"{id}"}}"#), LastEvent::Id(id.to_owned())),
+            (
+                EventFormat::Human,
+                format!("2026 [info]  coderd: audit_log  ID={id}  Time=x"),
+                LastEvent::Id(id.to_owned()),
+            ),
+            (
+                EventFormat::Classic,
+                r#"{"message":{"fields":{"audit_log":{"seq":7}}}}"#.to_owned(),
+                LastEvent::Seq(7),
+            ),
+            (EventFormat::Ocsf, r#"{"metadata":{"sequence":7}}"#.to_owned(), LastEvent::Seq(7)),
+            (EventFormat::Ecs, r#"{"event":{"sequence":7}}"#.to_owned(), LastEvent::Seq(7)),
+        ] {
+            let mut records = Records::new(ExportFormat::Lines(format));
+            records.push(format!("{line}\n{line}").as_bytes());
+            assert_eq!(records.last_event().unwrap(), Some(expect), "{format}");
+            records.push(b"\nsomething else\n");
+            assert!(records.last_event().is_err(), "{format}");
+        }
         assert!({
-            let mut records = Records::new(Ndjson);
+            let mut records = Records::new(NDJSON);
             records.push(b"seq,time\r\n");
-            records.last_seq().is_err()
+            records.last_event().is_err()
         });
         assert!({
             let mut records = Records::new(Csv);
             records.push(b"{\"seq\":1}\n{\"seq\":2}\n");
-            records.last_seq().is_err()
+            records.last_event().is_err()
         });
     }
 }
