@@ -259,6 +259,20 @@ struct Place {
     line: u64,
 }
 
+/// What one record comes to.
+struct Made {
+    /// Events, each on a line.
+    lines: Vec<(String, Source)>,
+    /// Why parts of it are none.
+    faults: Vec<String>,
+}
+
+impl Made {
+    fn of(lines: Vec<(String, Source)>) -> Made {
+        Made { lines, faults: Vec::new() }
+    }
+}
+
 impl<'i> Importer<'i> {
     fn new(
         args: &ImportArgs,
@@ -364,11 +378,14 @@ impl<'i> Importer<'i> {
     }
 
     fn add(&mut self, place: &Place, converter: &Converter, record: &Rc<str>) -> anyhow::Result<()> {
-        let made = match self.convert(converter, record) {
+        let Made { lines: made, faults } = match self.convert(converter, record) {
             Ok(made) => made,
             Err(reason) => return self.reject(place, &reason, record),
         };
-        if made.is_empty() {
+        for reason in &faults {
+            self.reject(place, reason, record)?;
+        }
+        if made.is_empty() && faults.is_empty() {
             self.summary.skipped += 1;
         }
         for (line, source) in made {
@@ -388,16 +405,18 @@ impl<'i> Importer<'i> {
     }
 
     /// Makes events of a record; none of one that is about something else.
-    fn convert(&mut self, converter: &Converter, record: &str) -> Result<Vec<(String, Source)>, String> {
+    fn convert(&mut self, converter: &Converter, record: &str) -> Result<Made, String> {
         match converter {
             Converter::Coder => {
-                Ok(coder::convert(record)?.into_iter().map(|line| (line, Source::Other)).collect())
+                Ok(Made::of(coder::convert(record)?.into_iter().map(|line| (line, Source::Other)).collect()))
             }
-            Converter::Cloudtrail => Ok(vec![(self.convert_call(record)?, Source::Cloudtrail)]),
-            Converter::Native => Ok(vec![(with_id(compact(record)?, &mut self.equals)?, Source::Other)]),
+            Converter::Cloudtrail => Ok(Made::of(vec![(self.convert_call(record)?, Source::Cloudtrail)])),
+            Converter::Native => {
+                Ok(Made::of(vec![(with_id(compact(record)?, &mut self.equals)?, Source::Other)]))
+            }
             Converter::Mapped(mapping) => {
                 let mapped = mapping.convert(record, self.default_time.as_deref(), &self.vocabulary)?;
-                let Mapped::Events(events) = mapped else { return Ok(Vec::new()) };
+                let Mapped::Events(events, faults) = mapped else { return Ok(Made::of(Vec::new())) };
                 let mut made = Vec::with_capacity(events.len());
                 for mut mapped in events {
                     mapped.event.id = self.equals.id_of(&mapped.identity)?.to_string().into();
@@ -412,7 +431,7 @@ impl<'i> Importer<'i> {
                     self.vocabulary.add(&mapped.event.resource_type, words);
                     made.push((line, Source::Mapped(Box::new(mapped))));
                 }
-                Ok(made)
+                Ok(Made { lines: made, faults })
             }
         }
     }
@@ -582,7 +601,8 @@ fn is_csv(path: &Path) -> bool {
     name.strip_suffix(".gz").unwrap_or(&name).ends_with(".csv")
 }
 
-/// A native event with an id: its own, or one that follows from its text.
+/// A native event with an id: its own, or one that follows from its text. So a file is imported once only, also where events have no time; what happens
+/// anew is sent with a time or an id.
 fn with_id(event: String, equals: &mut Equals) -> Result<String, String> {
     let raw: &RawValue = serde_json::from_str(&event).map_err(|error| error.to_string())?;
     // What is no object has an error of its own.

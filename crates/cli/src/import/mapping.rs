@@ -15,19 +15,21 @@ mod value;
 mod wording;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use annals_model::limits::{EVENT_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, ROLES_MAX, TEXT_BYTES_MAX};
 use annals_model::registry::KIND_BYTES_MAX;
 use serde_json::value::RawValue;
 
-use self::diff::{DiffRule, Fields};
+use self::diff::{DiffRule, Diffed, Fields};
 use self::mask::Mask;
 use self::path::Path;
 pub(super) use self::read::MappingErrors;
 use self::value::{Condition, Value};
 use super::event::{ImportedActor, ImportedEvent, ImportedOrganization, cut};
 use super::ids::Identity;
+use super::records::VALUE_BYTES_MAX;
 use super::tree::{Content, Node, checked};
 use super::vocabulary::{FieldWord, ResourceWord, Vocabulary, Word, Wording, Words};
 
@@ -164,7 +166,8 @@ impl<'n, 'r> Scope<'n, 'r> {
 pub(super) enum Mapped {
     /// It is about something that is no event.
     Skipped,
-    Events(Vec<MappedEvent>),
+    /// Its events, and why some of its elements are none.
+    Events(Vec<MappedEvent>, Vec<String>),
 }
 
 /// An event, its `id` still empty.
@@ -214,7 +217,7 @@ impl Mapping {
             return Err("a record is a JSON object".to_owned());
         }
         let list = self.each.as_ref().and_then(|each| each.find(&Scope::of(&original)));
-        let mut mapped = Vec::new();
+        let (mut mapped, mut faults) = (Vec::new(), Vec::new());
         match list.map(|node| (node, &node.content)) {
             Some((list, Content::List(elements))) if !elements.is_empty() => {
                 if elements.len() > EVENTS_OF_RECORD_MAX {
@@ -223,18 +226,22 @@ impl Mapping {
                         elements.len()
                     ));
                 }
+                // Each event keeps all of the record but the other elements, so what is around them counts as often.
+                let around = text.len() - list.text.len();
+                if around.saturating_mul(elements.len()) > VALUE_BYTES_MAX {
+                    return Err(format!(
+                        "{} events in one record, each of which would keep the {around} bytes around them",
+                        elements.len()
+                    ));
+                }
                 for (at, element) in elements.iter().enumerate() {
                     // The record with this one element in its list: self-contained, and not one copy of all for each.
                     let kept = format!("{}[{}]{}", &text[..list.start], element.text, &text[list.end()..]);
                     let index = (elements.len() > 1).then_some(at);
-                    mapped.extend(self.one(
-                        element,
-                        Some(&original),
-                        &kept,
-                        index,
-                        default_time,
-                        vocabulary,
-                    )?);
+                    match self.one(element, Some(&original), &kept, index, default_time, vocabulary) {
+                        Ok(event) => mapped.extend(event),
+                        Err(fault) => faults.push(fault),
+                    }
                 }
             }
             // One event inside an envelope.
@@ -243,7 +250,11 @@ impl Mapping {
             }
             _ => mapped.extend(self.one(&original, None, &text, None, default_time, vocabulary)?),
         }
-        Ok(if mapped.is_empty() { Mapped::Skipped } else { Mapped::Events(mapped) })
+        match (mapped.as_slice(), faults.as_slice()) {
+            ([], []) => Ok(Mapped::Skipped),
+            ([], [fault]) => Err(fault.clone()),
+            _ => Ok(Mapped::Events(mapped, faults)),
+        }
     }
 
     /// Makes one event; nothing if it is to be skipped.
@@ -276,11 +287,13 @@ impl Mapping {
         let resource_type = self.name_of("resource_type", &rules.resource_type, &scope)?;
         let status_code = self.status_code(&scope)?;
         let noun = self.words.noun.text(&scope).unwrap_or_else(|| plain_name(&resource_type));
-        let (diff, changed) = match status_code {
-            Some(400..) => (String::new(), Vec::new()),
-            _ if matches!(action.as_str(), "login" | "logout") => (String::new(), Vec::new()),
-            _ => diff::diff(&self.diff, &self.fields, &scope),
-        };
+        let Diffed { json: diff, mut changed, secrets } = diff::diff(&self.diff, &self.fields, &scope);
+        // Also what was attempted in vain may have been a secret.
+        let masked = mask::without_values(&Node::parse(kept), &secrets);
+        let kept = masked.as_deref().unwrap_or(kept);
+        if status_code.is_some_and(|code| code >= 400) || matches!(action.as_str(), "login" | "logout") {
+            changed.clear();
+        }
         let diff = (!changed.is_empty()).then_some(diff);
         let resource = self.resource_word(&resource_type, &noun, vocabulary);
         let mut actions: Vec<Word> = self.action_word(&action, &scope, vocabulary).into_iter().collect();
@@ -317,7 +330,14 @@ impl Mapping {
             on_behalf_of: rules.on_behalf_of.actor(&scope),
             actor_type: rules.actor_type.text(&scope).unwrap_or_default().into(),
             organization: rules.organization.organization(&scope),
-            ip: address(&rules.ip.texts(&scope).concat()).into(),
+            ip: rules
+                .ip
+                .texts(&scope)
+                .iter()
+                .map(|list| address(list))
+                .find(|ip| !ip.is_empty())
+                .unwrap_or_default()
+                .into(),
             user_agent: short(rules.user_agent.text(&scope)),
             request_id: rules.request_id.text(&scope).filter(|id| is_uuid(id)).unwrap_or_default().into(),
             action: if is_refused { wording::general(&action).into() } else { action.into() },
@@ -455,12 +475,13 @@ impl Pairs {
     fn apply(&self, node: &mut Node<'_>) {
         let Content::List(elements) = &mut node.content else { return };
         let mut members = Vec::with_capacity(elements.len());
+        let mut known = HashSet::with_capacity(elements.len());
         for element in elements.drain(..) {
             let name = element.get(&self.name).and_then(Node::to_text).map(str::to_owned);
             let value = self.values.iter().find_map(|value| element.get(value)).cloned();
             let Some((name, value)) = name.zip(value) else { continue };
             // A name given twice keeps its first value here; the record has both.
-            if !members.iter().any(|(known, _)| *known == name) {
+            if known.insert(name.clone()) {
                 members.push((Cow::Owned(name), value));
             }
         }
@@ -537,11 +558,12 @@ fn is_uuid(text: &str) -> bool {
     uuid::Uuid::try_parse(text).is_ok()
 }
 
-/// The first public address, else the first one; what is no address stays in the record only.
+/// The first public address of a list, else the first one; what is no address stays in the record only.
 fn address(texts: &[String]) -> String {
     let parsed = texts.iter().filter_map(|text| {
         let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-        text.parse::<IpAddr>().ok().or_else(with_port)
+        // `::ffff:10.1.2.3` is 10.1.2.3.
+        text.parse::<IpAddr>().ok().or_else(with_port).map(|address| address.to_canonical())
     });
     let addresses: Vec<IpAddr> = parsed.collect();
     let public = addresses.iter().find(|address| is_public(address));

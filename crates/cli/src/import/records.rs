@@ -10,6 +10,7 @@ use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use annals_model::json;
+use annals_model::limits::JSON_DEPTH_MAX;
 use anyhow::Context as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -142,16 +143,9 @@ impl<'c, R: BufRead> Reader<'c, R> {
         if buffer.starts_with(b"[") {
             return Ok(Some(None));
         }
-        let after = |text: &'_ [u8], token: &[u8]| {
-            text.trim_ascii_start().strip_prefix(token).map(|rest| rest.trim_ascii_start().to_vec())
-        };
-        // The beginning suffices; it is short because a whole buffer would be copied for each line otherwise.
-        let start = &buffer[..buffer.len().min(256)];
-        let found = self.containers.iter().map(String::as_str).find(|name| {
-            let rest = after(start, b"{").and_then(|rest| after(&rest, format!("\"{name}\"").as_bytes()));
-            rest.and_then(|rest| after(&rest, b":")).is_some_and(|rest| rest.starts_with(b"["))
-        });
-        Ok(found.map(Some))
+        // The beginning suffices: what says of what kind a list is stands before it, and is short.
+        let start = &buffer[..buffer.len().min(HEAD_BYTES)];
+        Ok(self.containers.iter().map(String::as_str).find(|name| is_list_in(start, name)).map(Some))
     }
 
     /// Reads an array, or an object around one, element by element. False if it breaks off: no place after it can be
@@ -200,7 +194,8 @@ impl<'c, R: BufRead> Reader<'c, R> {
         let first_bytes = value.len();
         let mut more: Vec<Line> = Vec::new();
         let mut is_open = depth.take(&value);
-        while is_open && value.len() <= VALUE_BYTES_MAX {
+        // What is nested deeper is no record, and each of its lines would be looked at again with all that follow.
+        while is_open && value.len() <= VALUE_BYTES_MAX && depth.0 <= DEPTH_MAX {
             let Some(next) = self.next_line()? else { break };
             // A whole object on a line of its own is the next record: the one before was cut off.
             let is_next_record = next.bytes.starts_with(b"{") && is_value(&next.bytes);
@@ -247,6 +242,50 @@ impl<'c, R: BufRead> Reader<'c, R> {
         self.line.set(number + 1);
         Ok(Some(Line { number, bytes, is_cut }))
     }
+}
+
+/// Bytes of an object's beginning in which a container's list is looked for.
+const HEAD_BYTES: usize = 512;
+/// As deep as an event may be nested.
+const DEPTH_MAX: i64 = JSON_DEPTH_MAX as i64;
+
+/// Whether an object begins here that has a member of this name with a list.
+fn is_list_in(start: &[u8], name: &str) -> bool {
+    let member = format!("\"{name}\"");
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = start.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                if depth == 1
+                    && let Some(rest) = start[at..].strip_prefix(member.as_bytes())
+                    && let Some(rest) = rest.trim_ascii_start().strip_prefix(b":")
+                    && rest.trim_ascii_start().starts_with(b"[")
+                {
+                    return true;
+                }
+                let Some(end) = end_of_text(&start[at + 1..]) else { return false };
+                at += end + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return false;
+        }
+    }
+    false
+}
+
+/// Where the quotation mark stands that ends a text.
+fn end_of_text(text: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    text.iter().position(|byte| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    })
 }
 
 /// How many brackets are open. A string cannot span lines, so each line begins outside one.
@@ -409,7 +448,20 @@ mod tests {
         check("{ \"audit_logs\" : [\n{}\n], \"count\":1}", &[(2, "audit_logs: {}")]);
         check("{\"count\":1,\"audit_logs\":[{}]}", &[(1, "audit_logs: {}")]);
         check("{\"Records\":5}", &[(1, "{\"Records\":5}")]);
+        // What stands before the list says of what kind it is; each of its records has its own line.
+        check(
+            "{\"kind\":\"a \\\"Records\\\":[\", \"meta\":{\"Records\":[1]},\n\"Records\" : [\n2,\n3]}\n4",
+            &[(3, "Records: 2"), (4, "Records: 3"), (5, "4")],
+        );
         check("[]", &[]);
+    }
+
+    #[test]
+    fn brackets_without_end_are_not_looked_at_again_and_again() {
+        let text = "{\n".repeat(20_000);
+        let found = all(&text);
+        assert_eq!(found.len(), 20_000);
+        assert!(found.iter().all(|(_, text)| text.starts_with("! not JSON")));
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl<'r> Node<'r> {
     pub(super) fn get(&self, name: &str) -> Option<&Node<'r>> {
         match &self.content {
             Content::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            Content::List(elements) if name == "last" => elements.last(),
             Content::List(elements) => elements.get(name.parse::<usize>().ok()?),
             _ => None,
         }

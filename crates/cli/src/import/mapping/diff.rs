@@ -1,7 +1,7 @@
 //! Old and new values in a record, and the diff made of them.
 
 use annals_model::json;
-use annals_model::limits::{DIFF_FIELDS_MAX, NAME_BYTES_MAX};
+use annals_model::limits::{DIFF_FIELDS_MAX, NAME_BYTES_MAX, SNAPSHOT_FIELDS_MAX};
 use serde_json::value::RawValue;
 
 use super::Scope;
@@ -46,8 +46,8 @@ pub(super) struct Changed {
 }
 
 /// The diff of a record as JSON, and its fields.
-pub(super) fn diff(rules: &[DiffRule], fields: &Fields, scope: &Scope<'_, '_>) -> (String, Vec<Changed>) {
-    let mut out = Out { fields, json: "{".to_owned(), changed: Vec::new() };
+pub(super) fn diff(rules: &[DiffRule], fields: &Fields, scope: &Scope<'_, '_>) -> Diffed {
+    let mut out = Out { fields, json: "{".to_owned(), changed: Vec::new(), secrets: Vec::new() };
     for rule in rules.iter().filter(|rule| rule.when.holds(scope)) {
         match &rule.form {
             Form::Values { field, old, new } => values(&mut out, rule, field, old, new, scope),
@@ -56,13 +56,28 @@ pub(super) fn diff(rules: &[DiffRule], fields: &Fields, scope: &Scope<'_, '_>) -
         }
     }
     out.json.push('}');
-    (out.json, out.changed)
+    Diffed { json: out.json, changed: out.changed, secrets: out.secrets }
 }
+
+/// What became of the old and new values of a record.
+#[derive(Debug)]
+pub(super) struct Diffed {
+    /// The diff.
+    pub(super) json: String,
+    /// Its fields.
+    pub(super) changed: Vec<Changed>,
+    /// The values of its secret fields, as JSON.
+    pub(super) secrets: Vec<String>,
+}
+
+/// What a `*` may stand for in one record: as much as a snapshot may have fields.
+const STARS_MAX: usize = SNAPSHOT_FIELDS_MAX;
 
 struct Out<'f> {
     fields: &'f Fields,
     json: String,
     changed: Vec<Changed>,
+    secrets: Vec<String>,
 }
 
 impl Out<'_> {
@@ -82,6 +97,9 @@ impl Out<'_> {
         json::push_text(&mut name, field);
         self.json.push_str(&String::from_utf8_lossy(&name));
         self.json.push_str(":{");
+        if is_secret {
+            self.secrets.extend([old, new].into_iter().flatten().map(str::to_owned));
+        }
         if is_secret || is_withheld {
             self.json.push_str("\"secret\":true");
         } else {
@@ -116,7 +134,7 @@ fn values(
         }
         return;
     };
-    for (star, _) in driver.find_all(scope) {
+    for (star, _) in driver.find_all(scope).into_iter().take(STARS_MAX) {
         let scope = Scope { star: Some(&star), ..*scope };
         let has_old = old.is_empty() || old.iter().any(|path| path.find(&scope).is_some());
         if has_old && let Some(field) = field.text(&scope) {

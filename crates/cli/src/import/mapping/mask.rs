@@ -1,9 +1,11 @@
 //! Secrets in the kept original: what a mapping names is written as `******`.
 
+use std::collections::HashSet;
+
 use super::Scope;
 use super::path::Path;
 use super::value::Condition;
-use crate::import::tree::Node;
+use crate::import::tree::{Content, Node};
 
 /// What stands in the place of a secret.
 const MASK: &str = "\"******\"";
@@ -28,13 +30,38 @@ pub(super) fn masked(masks: &[Mask], record: &Node<'_>) -> Option<String> {
         .filter(|(_, node)| node.is_something())
         .map(|(_, node)| (node.start, node.end()))
         .collect();
-    if places.is_empty() {
+    (!places.is_empty()).then(|| without(record, &mut places))
+}
+
+/// Bytes of the shortest value that is looked for: `true`, `1` and `""` stand for too much else.
+const SECRET_BYTES_MIN: usize = 5;
+
+/// The text of a record in which no value is one of these, given as JSON: those of the secret fields of a diff.
+pub(super) fn without_values(record: &Node<'_>, secrets: &[String]) -> Option<String> {
+    let secrets: HashSet<&str> =
+        secrets.iter().map(String::as_str).filter(|text| text.len() >= SECRET_BYTES_MIN).collect();
+    if secrets.is_empty() {
         return None;
     }
+    let mut places = Vec::new();
+    let mut nodes = vec![record];
+    while let Some(node) = nodes.pop() {
+        match &node.content {
+            _ if secrets.contains(node.text) => places.push((node.start, node.end())),
+            Content::Object(members) => nodes.extend(members.iter().map(|(_, value)| value)),
+            Content::List(elements) => nodes.extend(elements),
+            _ => {}
+        }
+    }
+    (!places.is_empty()).then(|| without(record, &mut places))
+}
+
+/// The text with `******` in some places.
+fn without(record: &Node<'_>, places: &mut [(usize, usize)]) -> String {
     places.sort_unstable();
     let mut text = String::with_capacity(record.text.len());
     let mut at = 0;
-    for (start, end) in places {
+    for &mut (start, end) in places {
         // A place inside one that is masked already.
         if start < at {
             continue;
@@ -44,7 +71,7 @@ pub(super) fn masked(masks: &[Mask], record: &Node<'_>) -> Option<String> {
         at = end;
     }
     text.push_str(&record.text[at..]);
-    Some(text)
+    text
 }
 
 #[cfg(test)]
@@ -66,5 +93,15 @@ mod tests {
         let expect = r#"{"n":1.50,"s":{"data":{"a":"******","b":"******"}},"token":"******","list":[{"t":"******"},{"k":2}],"z":null}"#;
         assert_eq!(masked(&masks, &Node::parse(&text)).as_deref(), Some(expect));
         assert_eq!(masked(&masks, &Node::parse("{\"n\":1}")), None);
+    }
+
+    #[test]
+    fn a_secret_value_is_masked_wherever_it_stands() {
+        let text =
+            checked(r#"{"hunter2":1,"old":"hunter2","list":["hunter2",{"k":"hunter"}],"n":12345}"#).unwrap();
+        let secrets = ["\"hunter2\"".to_owned(), "12345".to_owned(), "true".to_owned()];
+        let expect = r#"{"hunter2":1,"old":"******","list":["******",{"k":"hunter"}],"n":"******"}"#;
+        assert_eq!(without_values(&Node::parse(&text), &secrets).as_deref(), Some(expect));
+        assert_eq!(without_values(&Node::parse(&text), &["true".to_owned()]), None);
     }
 }

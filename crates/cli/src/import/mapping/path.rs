@@ -27,7 +27,7 @@ enum Root {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// A member, or an element by its index.
+    /// A member, or an element by its index; `last` is the last one.
     Name(String),
     /// Members or elements whose name fits; `*` is what it stands for.
     Star(Glob),

@@ -1,5 +1,7 @@
 //! Times as other systems write them.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -9,13 +11,23 @@ use jiff::tz::TimeZone;
 ///
 /// Takes RFC 3339, the same without an offset (then it is UTC), and numbers since 1970. The unit of a number follows
 /// from its size: below 10^11 seconds (until the year 5138), below 10^14 milliseconds, below 10^17 microseconds, above
-/// it nanoseconds. With `formats` given, these are tried first.
+/// it nanoseconds. With `formats` given, these are tried first, and numbers are none. What is written like a number and
+/// means another time than one of [`YEARS`] is something else, such as the days of a spreadsheet.
 pub(super) fn parse(text: &str, formats: &[String]) -> Option<String> {
     let text = text.trim();
     let own = formats.iter().find_map(|format| with_format(text, format));
-    let timestamp =
-        own.or_else(|| text.parse().ok()).or_else(|| number(text)).or_else(|| in_utc(text.parse().ok()?))?;
+    let numbered = || number(text).filter(|_| formats.is_empty()).filter(is_plausible);
+    // A zone in brackets would be dropped without a word.
+    let local = || if text.contains('[') { None } else { in_utc(text.parse().ok()?) };
+    let timestamp = own.or_else(|| text.parse().ok()).or_else(numbered).or_else(local)?;
     Some(Timestamp::from_microsecond(timestamp.as_microsecond()).ok()?.to_string())
+}
+
+/// Years of events: no system that counts since 1970 has older ones.
+const YEARS: RangeInclusive<i16> = 1980..=2200;
+
+fn is_plausible(timestamp: &Timestamp) -> bool {
+    YEARS.contains(&timestamp.to_zoned(TimeZone::UTC).year())
 }
 
 fn in_utc(time: DateTime) -> Option<Timestamp> {
@@ -68,7 +80,13 @@ mod tests {
             ("1621305118553.0", Some("2021-05-18T02:31:58.553Z")),
             ("1621305118553123", Some("2021-05-18T02:31:58.553123Z")),
             ("1621305118553123999", Some("2021-05-18T02:31:58.553123Z")),
-            ("0", Some("1970-01-01T00:00:00Z")),
+            ("0", None),
+            ("20251224", Some("2025-12-24T00:00:00Z")),
+            ("4102444800000000000000", None),
+            ("20250101103000", None),
+            ("45658.5", None),
+            ("2025-01-01T10:00:00[Europe/Berlin]", None),
+            ("2025-01-01T10:00:00+01:00[Europe/Berlin]", Some("2025-01-01T09:00:00Z")),
             ("-5", None),
             ("yesterday", None),
             ("", None),
@@ -88,6 +106,7 @@ mod tests {
             ("24.12.2025", Some("2025-12-24T00:00:00Z")),
             ("2025-12-24T00:00:00Z", Some("2025-12-24T00:00:00Z")),
             ("24/12/2025", None),
+            ("1621305118", None),
         ] {
             assert_eq!(parse(text, &formats).as_deref(), expect, "{text}");
         }
