@@ -78,7 +78,9 @@ impl TargetArgs {
     pub(crate) fn open(&self, options: Options) -> anyhow::Result<Target> {
         match &self.server {
             Some(_) if self.is_local() => {
-                anyhow::bail!("--server names another log than --data or --database-url; give one of them")
+                anyhow::bail!(
+                    "--server (or ANNALS_SERVER) names another log than --data or --database-url; give one of them"
+                )
             }
             Some(url) => {
                 let token =

@@ -121,7 +121,7 @@ struct File {
 pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
     anyhow::ensure!(
         target.server.is_none(),
-        "`annals serve` is the server; --server is for the other commands"
+        "`annals serve` is the server; --server and ANNALS_SERVER are for the other commands"
     );
     start_log(&args.log, args.log_format)?;
     let file = read_config(args.config.as_deref())?;

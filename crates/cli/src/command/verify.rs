@@ -63,9 +63,9 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(args: &VerifyArgs, target: &TargetArgs, json: bool) -> anyhow::Result<u8> {
     let result = match (&args.file, &target.server) {
         (Some(file), _) => trusted(&args.trust).and_then(|keys| file::run(file, args, &keys, json)),
-        (None, Some(_)) if target.is_local() => {
-            Err(anyhow::anyhow!("--server names another log than --data or --database-url; give one of them"))
-        }
+        (None, Some(_)) if target.is_local() => Err(anyhow::anyhow!(
+            "--server (or ANNALS_SERVER) names another log than --data or --database-url; give one of them"
+        )),
         (None, Some(url)) => {
             trusted(&args.trust).and_then(|keys| server::run(url, args, target, &keys, json))
         }
