@@ -14,7 +14,7 @@ const COLUMNS_MAX: usize = 16_384;
 
 /// Reads every row after the first and hands it to `each` as a JSON object of texts.
 ///
-/// A row with another number of values than the first row has names is handed over as bad.
+/// A row with another number of values than the first row has names is handed over as bad, and so is one that the end of the file ends within quotation marks.
 ///
 /// # Errors
 /// If the input cannot be read, if the first row names a column twice, or what `each` returns.
@@ -23,8 +23,8 @@ pub(super) fn read_rows(
     delimiter: u8,
     each: &mut dyn FnMut(Found<'static>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let left = Cell::new(VALUE_BYTES_MAX);
-    let input = Bounded { inner: input, left: &left };
+    let (left, marks) = (Cell::new(VALUE_BYTES_MAX), Cell::new(0));
+    let input = Bounded { inner: input, left: &left, marks: &marks };
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(input);
     let mut row = csv::ByteRecord::new();
@@ -32,13 +32,35 @@ pub(super) fn read_rows(
         return Ok(());
     }
     let names = names(&row)?;
-    while reader.read_byte_record(&mut row)? {
+    let mut next = csv::ByteRecord::new();
+    let mut is_more = reader.read_byte_record(&mut next)?;
+    while is_more {
+        std::mem::swap(&mut row, &mut next);
         left.set(VALUE_BYTES_MAX);
+        let end = reader.position().line();
+        is_more = reader.read_byte_record(&mut next)?;
         // The position is that of the first byte, which may be an empty line before the row.
         let line = row.position().map_or(0, csv::Position::line);
-        each(Found { line, container: None, content: content(&names, &row, delimiter) })?;
+        // A mark that nothing closes makes one value of all that follows.
+        let is_open = !is_more && marks.get() % 2 == 1 && end > line + 1;
+        let content = match is_open {
+            true => {
+                let reason = format!(
+                    "a quotation mark is open since line {line}, so that no row behind it can be told; close it and import again"
+                );
+                Content::Bad { reason, text: text(&row, delimiter) }
+            }
+            false => content(&names, &row, delimiter),
+        };
+        each(Found { line, container: None, content })?;
     }
     Ok(())
+}
+
+/// The values of a row as they would stand on a line.
+fn text(row: &csv::ByteRecord, delimiter: u8) -> String {
+    let values: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
+    values.join(char::from(delimiter).encode_utf8(&mut [0; 4]))
 }
 
 /// Ends the file at a row that is longer than a value may be, which mostly has a quotation mark that is never closed.
@@ -46,11 +68,15 @@ struct Bounded<'l, R> {
     inner: R,
     /// Bytes that the row may still have, to the size of the CSV reader's buffer.
     left: &'l Cell<usize>,
+    /// Quotation marks so far.
+    marks: &'l Cell<u64>,
 }
 
 impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
+        let marks = buffer[..count].iter().filter(|byte| **byte == b'"').count();
+        self.marks.set(self.marks.get() + marks as u64);
         match self.left.get().checked_sub(count) {
             Some(left) => self.left.set(left),
             None => {
@@ -84,10 +110,7 @@ fn names(row: &csv::ByteRecord) -> anyhow::Result<Vec<String>> {
 }
 
 fn content(names: &[String], row: &csv::ByteRecord, delimiter: u8) -> Content {
-    let text = || {
-        let values: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
-        values.join(char::from(delimiter).encode_utf8(&mut [0; 4]))
-    };
+    let text = || text(row, delimiter);
     if row.len() != names.len() {
         let reason = format!("{} values, but the first row names {} columns", row.len(), names.len());
         return Content::Bad { reason, text: text() };
@@ -139,6 +162,11 @@ mod tests {
                 (6, r#"{"who":"kim","what":"é","column_3":"2"}"#.to_owned()),
             ]
         );
+        let open = all(b"a,b\n1,2\n3,\"x\n5,6\n7,8\n").unwrap();
+        assert_eq!((open.len(), open[1].0), (2, 3));
+        assert!(open[1].1.starts_with("! a quotation mark is open since line 3"), "{open:?}");
+        // A mark within a value is a letter of it.
+        assert_eq!(all(b"a,b\n5\" disk,6").unwrap(), [(2, r#"{"a":"5\" disk","b":"6"}"#.to_owned())]);
         assert_eq!(all(b"").unwrap(), []);
         assert_eq!(all(b"a,b\n\xff,1\n2,3").unwrap()[0].1, "! not UTF-8 in the column `a`: \u{fffd},1");
         assert_eq!(
