@@ -101,7 +101,7 @@ async fn produce(
     for _ in 0..batches {
         let first = next.fetch_add(BATCH, Ordering::Relaxed);
         let (ids, body) = batch(first);
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(180);
         let (mut at, reply) = (
             usize::try_from(first / BATCH).unwrap(),
             loop {
