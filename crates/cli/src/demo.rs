@@ -291,7 +291,7 @@ impl Access {
         ))?;
         output::line(format_args!(
             "\nDo something in the deployment that is audited here:\n  curl -s http://{deployment}/api/v2/users/login -H 'Content-Type: application/json' \\\n    \
-             -d '{{\"username\":\"demo-dev-1\",\"password\":\"a-wrong-password\"}}'"
+             -d '{{\"username\":\"demo-lead\",\"password\":\"a-wrong-password\"}}'"
         ))?;
         output::line("\nCtrl-C stops.")
     }
