@@ -373,7 +373,21 @@ impl<'i> Importer<'i> {
             Content::Value(record) => record,
             Content::Bad { reason, text } => return self.reject(&place, &reason, &text),
         };
-        let converter = converter.get_or_insert_with(|| guess(&record, container, &self.mappings)).clone();
+        let converter = match converter {
+            Some(converter) => converter.clone(),
+            None => {
+                let guessed = guess(&record, container, &self.mappings);
+                if matches!(guessed, Converter::Native) && !record.contains("\"action\"") {
+                    self.progress.suspend(|| {
+                        output::note(format_args!(
+                            "{file}: no known format, so taken for events of this log's own; --format or --mapping \
+                             names another"
+                        ));
+                    });
+                }
+                converter.insert(guessed).clone()
+            }
+        };
         self.add(&place, &converter, &record.into())
     }
 

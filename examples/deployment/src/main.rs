@@ -20,9 +20,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
     let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let server = std::env::var("ANNALS_SERVER").unwrap_or_else(|_| "http://127.0.0.1:2662".to_owned());
-    let token = std::env::var("ANNALS_TOKEN").map_err(
-        |_| "ANNALS_TOKEN is not set; make one: annals token create --kind ingest --name deployment",
-    )?;
+    let token = std::env::var("ANNALS_TOKEN").ok().filter(|token| !token.is_empty());
+    let token = token
+        .ok_or("ANNALS_TOKEN is not set; make one: annals token create --kind ingest --name deployment")?;
 
     let options = AuditorOptions { documents: Deployment::documents(), ..AuditorOptions::new("deployment") };
     let auditor = Auditor::open(Client::new(&server, &token)?, "audit-spool", options)?;
