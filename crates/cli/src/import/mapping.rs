@@ -289,7 +289,10 @@ impl Mapping {
         let noun = self.words.noun.text(&scope).unwrap_or_else(|| plain_name(&resource_type));
         let Diffed { json: diff, mut changed, secrets } = diff::diff(&self.diff, &self.fields, &scope);
         // Also what was attempted in vain may have been a secret.
-        let masked = mask::without_values(&Node::parse(kept), &secrets);
+        let masked = match secrets.is_empty() {
+            true => None,
+            false => mask::without_values(&Node::parse(kept), &secrets),
+        };
         let kept = masked.as_deref().unwrap_or(kept);
         if status_code.is_some_and(|code| code >= 400) || matches!(action.as_str(), "login" | "logout") {
             changed.clear();
