@@ -31,6 +31,7 @@ mod connection;
 mod error;
 mod files;
 mod groups;
+mod lease;
 mod licenses;
 mod location;
 mod log;
@@ -51,6 +52,7 @@ mod settings;
 mod sources;
 mod sqlite;
 mod store;
+mod streams;
 mod tokens;
 mod value;
 
@@ -60,6 +62,7 @@ pub use checkpoints::{Epoch, StoredCheckpoint};
 pub use error::StoreError;
 pub use files::{make_private_dir, open_private_file, write_whole};
 pub use groups::{Group, GroupId};
+pub use lease::Lease;
 pub use licenses::StoredLicense;
 pub use location::{DatabaseLocation, LocationError};
 pub use log::Head;
@@ -80,4 +83,7 @@ pub use seal::{PRUNED_STEP, SealLease};
 pub use sessions::{Session, SessionId};
 pub use sources::{GAPS_MAX, SOURCES_MAX, SourceState};
 pub use store::Store;
+pub use streams::{
+    DeadLetter, DeadLetterCount, Replay, Stream, StreamId, StreamMaker, StreamManifest, StreamProgress,
+};
 pub use tokens::{Token, TokenId, TokenKind};

@@ -18,9 +18,10 @@ use crate::value::Value;
 
 const SCHEMA: &str = include_str!("schema/postgres.sql");
 const SCHEMA_2_TO_3: &str = include_str!("schema/postgres-2-to-3.sql");
-/// What formats 4 and 5 add; a new database gets it in the same way.
+/// What formats 4 to 6 add; a new database gets it in the same way.
 const SCHEMA_3_TO_4: &str = include_str!("schema/postgres-3-to-4.sql");
 const SCHEMA_4_TO_5: &str = include_str!("schema/postgres-4-to-5.sql");
+const SCHEMA_5_TO_6: &str = include_str!("schema/postgres-5-to-6.sql");
 /// Oldest server that is tested.
 const VERSION_MIN: i64 = 15;
 /// "ANLS" twice: held while the tables are made or changed, so that of two processes that start at once one does it.
@@ -56,7 +57,7 @@ pub(crate) fn migrate(url: &PostgresUrl) -> Result<(), StoreError> {
     transaction.query("SELECT pg_advisory_xact_lock($1)", &[Value::Int(CREATE_LOCK)], |_| Ok(()))?;
     // Another process may have done it while this one waited for the lock.
     let found = check_format(&mut transaction)?;
-    for (older, script) in [(2, SCHEMA_2_TO_3), (3, SCHEMA_3_TO_4), (4, SCHEMA_4_TO_5)] {
+    for (older, script) in [(2, SCHEMA_2_TO_3), (3, SCHEMA_3_TO_4), (4, SCHEMA_4_TO_5), (5, SCHEMA_5_TO_6)] {
         if found <= older
             && let Connection::Postgres(postgres) = &mut *transaction
         {
@@ -81,6 +82,7 @@ pub(crate) fn create(url: &PostgresUrl, log_id: LogId, now: Time) -> Result<(), 
         postgres.batch(SCHEMA).map_err(|error| foreign(url, error))?;
         postgres.batch(SCHEMA_3_TO_4).map_err(|error| foreign(url, error))?;
         postgres.batch(SCHEMA_4_TO_5).map_err(|error| foreign(url, error))?;
+        postgres.batch(SCHEMA_5_TO_6).map_err(|error| foreign(url, error))?;
     }
     let format = "INSERT INTO annals_format (id, format) VALUES (1, $1)";
     transaction.execute(format, &[Value::Int(FORMAT)])?;

@@ -5,7 +5,6 @@
 //! worst an object that nothing names, or tail rows that nobody reads any more, and the next holder goes on.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
 use annals_model::record::Record;
 use annals_tlog::{Hash, Node};
@@ -13,10 +12,10 @@ use annals_tlog::{Hash, Node};
 use crate::batch::RowBuilder;
 use crate::connection::{Connection, Mode, Transaction};
 use crate::error::StoreError;
-use crate::files::open_private_file;
+use crate::lease::{Lease, LeaseKind};
 use crate::log::{open_row, read_state};
 use crate::manifest::{LogState, SegmentRow, insert_segment, read_manifest, read_segments};
-use crate::store::{Database, Store};
+use crate::store::Store;
 use crate::value::{Value, signed};
 
 /// Events under one full tile of level 1.
@@ -26,23 +25,11 @@ pub const PRUNED_STEP: u64 = LEVEL_1_EVENTS;
 /// Events under one full tile of level 0.
 const LEVEL_0_EVENTS: u64 = 256;
 
-/// The right to seal, which one process has at a time; dropping it gives it back.
-///
-/// In a directory it is a lock on `DIR/seal.lock`, which the kernel frees when the process ends, however it ends. In
-/// PostgreSQL it is an advisory lock of the connection that publishes: who lost the lock lost the connection too.
+/// The right to seal, which one process has at a time; dropping it gives it back. See [`Lease`]; it publishes on the connection
+/// that holds the lock.
 #[derive(Debug)]
 pub struct SealLease {
-    connection: Connection,
-    lock: Lock,
-}
-
-/// What makes a lease one of a kind.
-#[derive(Debug)]
-enum Lock {
-    /// An advisory lock of the lease's connection, by its key.
-    Advisory(i64),
-    /// A locked file; closing it frees the lock.
-    File { _file: File },
+    lease: Lease,
 }
 
 impl Store {
@@ -51,62 +38,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the lock cannot be asked for.
     pub fn try_seal_lease(&self) -> Result<Option<SealLease>, StoreError> {
-        match self.database() {
-            Database::Postgres(_) => {
-                let mut connection = self.database().connect()?;
-                // The log's id is random: its first half is a key that no other lock has.
-                let log_id = self.log_id();
-                let (key, _) = log_id.as_bytes().split_first_chunk().expect("16 bytes");
-                let key = i64::from_be_bytes(*key);
-                let is_ours = connection.query_one(
-                    "SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1::bigint ELSE 0::bigint END",
-                    &[Value::Int(key)],
-                    "the answer to the lock",
-                    |row| Ok(row.int(0)? == 1),
-                )?;
-                Ok(is_ours.then_some(SealLease { connection, lock: Lock::Advisory(key) }))
-            }
-            Database::Sqlite { dir, .. } => {
-                let path = dir.join("seal.lock");
-                let failed = |source| StoreError::File { path: path.clone(), source };
-                let file = open_private_file(&path).map_err(failed)?;
-                match file.try_lock() {
-                    Ok(()) => {
-                        let connection = self.database().connect()?;
-                        Ok(Some(SealLease { connection, lock: Lock::File { _file: file } }))
-                    }
-                    Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-                    Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
-                }
-            }
-        }
+        Ok(self.try_lease(LeaseKind::Seal)?.map(|lease| SealLease { lease }))
     }
 }
 
 impl SealLease {
-    /// Asks whether the right to seal is still had: what was begun under a lease that was lost must be given up, because
-    /// another process may be at the same work. In a directory the lock stays until the lease is dropped.
-    ///
-    /// PostgreSQL is asked on the lease's own connection, so a connection that was lost does not answer; false means that
-    /// somebody freed the lock but left the connection, as a pooler between them may.
+    /// Asks whether the right to seal is still had, as [`Lease::holds`] does.
     ///
     /// # Errors
-    /// [`StoreError`] if the database does not answer; with [`StoreError::is_unavailable`] the lease is lost too.
+    /// As there.
     pub fn holds(&mut self) -> Result<bool, StoreError> {
-        match self.lock {
-            // The server shows a key of 64 bits as two halves, and marks it by the number 1.
-            Lock::Advisory(key) => self.connection.query_one(
-                "SELECT CASE WHEN EXISTS (
-                     SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
-                     AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1
-                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 ) THEN 1::bigint ELSE 0::bigint END",
-                &[Value::Int(key)],
-                "the answer to the lock",
-                |row| Ok(row.int(0)? == 1),
-            ),
-            Lock::File { .. } => Ok(true),
-        }
+        self.lease.holds()
     }
 
     /// As [`Store::segments`], on the connection that publishes.
@@ -114,7 +56,7 @@ impl SealLease {
     /// # Errors
     /// [`StoreError`] if they cannot be read.
     pub fn segments(&mut self) -> Result<(LogState, Vec<SegmentRow>), StoreError> {
-        read_manifest(&mut self.connection)
+        read_manifest(&mut self.lease.connection)
     }
 
     /// Makes a segment part of the log. Its object must be durable.
@@ -190,7 +132,7 @@ impl SealLease {
     /// [`StoreError`] if the database fails.
     pub fn discard_sealed(&mut self, rows_max: usize) -> Result<bool, StoreError> {
         let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        let mut transaction = self.connection.begin(Mode::Write)?;
+        let mut transaction = self.lease.connection.begin(Mode::Write)?;
         // Without the head's lock in PostgreSQL, so that no append waits: the sealed seq only grows.
         let sealed = read_state(&mut transaction, "")?.sealed;
         let rows = transaction.execute(
@@ -269,7 +211,7 @@ impl SealLease {
     /// # Errors
     /// [`StoreError`] if the database fails.
     pub fn keep_nodes(&mut self, nodes: &BTreeMap<Node, Hash>) -> Result<(), StoreError> {
-        let mut transaction = self.connection.begin(Mode::Write)?;
+        let mut transaction = self.lease.connection.begin(Mode::Write)?;
         for (node, hash) in nodes {
             transaction.execute(
                 "INSERT INTO node (level, node_index, hash) VALUES ($1, $2, $3)
@@ -328,7 +270,7 @@ impl SealLease {
     /// # Errors
     /// [`StoreError`] if the database fails.
     pub fn forget_old_pages(&mut self) -> Result<bool, StoreError> {
-        match &mut self.connection {
+        match &mut self.lease.connection {
             Connection::Sqlite(sqlite) => {
                 Ok(sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
             }
@@ -341,7 +283,7 @@ impl SealLease {
     }
 
     fn lock_head(&mut self) -> Result<(Transaction<'_>, LogState), StoreError> {
-        let mut transaction = self.connection.begin(Mode::Write)?;
+        let mut transaction = self.lease.connection.begin(Mode::Write)?;
         let lock = transaction.for_update();
         let state = read_state(&mut transaction, lock)?;
         Ok((transaction, state))

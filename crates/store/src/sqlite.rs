@@ -28,9 +28,10 @@ const URI_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b
 const SCHEMA: &str = include_str!("schema/sqlite.sql");
 const SCHEMA_1_TO_2: &str = include_str!("schema/sqlite-1-to-2.sql");
 const SCHEMA_2_TO_3: &str = include_str!("schema/sqlite-2-to-3.sql");
-/// What formats 4 and 5 add; a new file gets it in the same way.
+/// What formats 4 to 6 add; a new file gets it in the same way.
 const SCHEMA_3_TO_4: &str = include_str!("schema/sqlite-3-to-4.sql");
 const SCHEMA_4_TO_5: &str = include_str!("schema/sqlite-4-to-5.sql");
+const SCHEMA_5_TO_6: &str = include_str!("schema/sqlite-5-to-6.sql");
 
 /// Name of the database in a data directory.
 pub(crate) fn file_in(dir: &Path) -> PathBuf {
@@ -68,7 +69,9 @@ pub(crate) fn migrate(file: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have done it while this one waited for the lock.
     let found = check_format(&transaction, file)?;
-    for (older, script) in [(1, SCHEMA_1_TO_2), (2, SCHEMA_2_TO_3), (3, SCHEMA_3_TO_4), (4, SCHEMA_4_TO_5)] {
+    for (older, script) in
+        [(1, SCHEMA_1_TO_2), (2, SCHEMA_2_TO_3), (3, SCHEMA_3_TO_4), (4, SCHEMA_4_TO_5), (5, SCHEMA_5_TO_6)]
+    {
         if found <= older {
             transaction.execute_batch(script)?;
         }
@@ -138,6 +141,7 @@ pub(crate) fn create(dir: &Path, log_id: LogId, now: Time) -> Result<(), StoreEr
             sqlite.execute_batch(SCHEMA)?;
             sqlite.execute_batch(SCHEMA_3_TO_4)?;
             sqlite.execute_batch(SCHEMA_4_TO_5)?;
+            sqlite.execute_batch(SCHEMA_5_TO_6)?;
             sqlite.pragma_update(None, "application_id", APPLICATION_ID)?;
             sqlite.pragma_update(None, "user_version", FORMAT)?;
         }

@@ -18,8 +18,8 @@ use crate::value::Value;
 /// Format of the database, in SQLite and PostgreSQL alike; raised with every change of the schema.
 ///
 /// 1: SQLite, the whole log in the tail. 2: PostgreSQL too, sealed segments. 3: organizations, groups, settings, licenses. 4: epochs, checkpoints, sources, dropped
-/// events. 5: pruned segments.
-pub(crate) const FORMAT: i64 = 5;
+/// events. 5: pruned segments. 6: streams.
+pub(crate) const FORMAT: i64 = 6;
 
 /// The database of one log, for any number of threads and processes.
 ///

@@ -31,6 +31,7 @@ mod saved_searches;
 mod seal;
 mod sessions;
 mod sqlite;
+mod streams;
 mod writers;
 
 #[test]

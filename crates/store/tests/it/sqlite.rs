@@ -121,7 +121,7 @@ fn a_log_of_format_1_is_brought_to_the_newest_and_goes_on() {
         assert_eq!(check(&store).unwrap().size, 1_100);
         let database = rusqlite::Connection::open(dir.path().join("annals.db")).unwrap();
         let format: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        assert_eq!(format, 5);
+        assert_eq!(format, 6);
     }
 }
 
@@ -143,7 +143,7 @@ fn people_and_tokens_of_format_2_come_over() {
     drop(old);
     let location = DatabaseLocation::Directory(dir.path().to_owned());
     let error = Store::open_as_is(&location).unwrap_err();
-    assert!(matches!(error, StoreError::TooOld { found: 2, needed: 5 }), "{error}");
+    assert!(matches!(error, StoreError::TooOld { found: 2, needed: 6 }), "{error}");
     let store = Store::open(&location).unwrap();
     assert_eq!(check(&store).unwrap(), source.store.head().unwrap());
     crate::people::has_what_format_2_had(&store);
@@ -158,7 +158,7 @@ fn a_log_of_format_1_opened_as_it_is_stays_as_it_is() {
     let location = DatabaseLocation::Directory(dir.path().to_owned());
     let before = std::fs::read(dir.path().join("annals.db")).unwrap();
     let error = Store::open_as_is(&location).unwrap_err();
-    assert!(matches!(error, StoreError::TooOld { found: 1, needed: 5 }), "{error}");
+    assert!(matches!(error, StoreError::TooOld { found: 1, needed: 6 }), "{error}");
     assert!(error.to_string().contains("`annals serve`"), "{error}");
     assert_eq!(std::fs::read(dir.path().join("annals.db")).unwrap(), before);
     Store::open(&location).unwrap();
