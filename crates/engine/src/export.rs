@@ -23,7 +23,7 @@ use crate::principal::Principal;
 use crate::reads::{AUDIT_LOG, target_of};
 use crate::search::{Readable, SearchError};
 use crate::walk::{self, Walk};
-use deletions::Deletions;
+pub(crate) use deletions::Deletions;
 
 pub use csv::CSV_COLUMNS;
 

@@ -49,6 +49,7 @@ mod search;
 mod settings;
 mod signing;
 mod sources;
+mod streams;
 mod tree;
 mod verify;
 mod walk;
@@ -95,14 +96,23 @@ pub use search::{
 pub use settings::{SETTINGS, Setting, SettingError, SettingKind, Settings};
 pub use signing::{Refusal, SigningError, SigningPolicy};
 pub use sources::Source;
+pub use streams::{
+    Missing, NewStream, PARALLEL_MAX, Received, Reconciliation, SILENCE_SECONDS, STREAMS_MAX, StreamChange,
+    StreamError, StreamPolicy, StreamSecretsError, StreamService, StreamStart, StreamState, StreamStatus,
+};
 pub use verify::{Depth, Finding, VerifyReport, verify};
 
 pub use annals_query::Key;
 pub use annals_segment::Facets;
+pub use annals_sink::{
+    KINDS as SINK_KINDS, Kind as SinkKind, Setting as SinkSetting, SettingFault,
+    SettingKind as SinkSettingKind, Settings as SinkSettings,
+};
 pub use annals_store::{
-    DatabaseLocation, Epoch, Group, GroupId, Head, LoginType, Membership, ObjectsLocation, Organization,
-    OrganizationId, OrganizationRole, Person, PersonId, PersonStatus, Role, SavedSearch, SavedSearchId,
-    Session, SessionId, SourceState, StoreError, StoredCheckpoint, Token, TokenId, TokenKind,
+    DatabaseLocation, DeadLetter, DeadLetterCount, Epoch, Group, GroupId, Head, LoginType, Membership,
+    ObjectsLocation, Organization, OrganizationId, OrganizationRole, Person, PersonId, PersonStatus, Replay,
+    Role, SavedSearch, SavedSearchId, Session, SessionId, SourceState, StoreError, StoredCheckpoint, Stream,
+    StreamId, StreamMaker, StreamManifest, StreamProgress, Token, TokenId, TokenKind,
 };
 
 use std::sync::atomic::AtomicBool;
@@ -120,6 +130,7 @@ use crate::registration::SharedRegistry;
 use crate::seal::{Sealer, SealingThread};
 use crate::sealed::Sealed;
 use crate::signing::{Found, Guard, KeyPlace, SigningThread};
+use crate::streams::{Rates, SecretPlace};
 use crate::tree::TreeReader;
 
 /// How a log is opened.
@@ -138,6 +149,8 @@ pub struct Options {
     pub signing: Option<SigningPolicy>,
     /// New events need a license that this key signed.
     pub require_license: Option<LicenseKey>,
+    /// Private networks that streams set up on the page may reach.
+    pub stream_networks: Vec<ipnet::IpNet>,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -151,6 +164,8 @@ pub struct Engine {
     tree: TreeReader,
     guard: Guard,
     key_place: KeyPlace,
+    secret_place: SecretPlace,
+    stream_rates: Rates,
     signing: Option<SigningThread>,
     sealer: Sealer,
     sealing: Mutex<Option<SealingThread>>,
@@ -248,6 +263,8 @@ impl Engine {
             tree,
             guard,
             key_place: KeyPlace::new(&location.key_dir),
+            secret_place: SecretPlace::new(&location.key_dir),
+            stream_rates: Rates::default(),
             signing: None,
             sealer,
             sealing,

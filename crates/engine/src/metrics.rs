@@ -2,6 +2,8 @@
 //!
 //! Names follow the conventions of Prometheus: base units, `_total` for what only grows.
 
+mod streams;
+
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -11,6 +13,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use streams::StreamMetrics;
 
 /// Which text a scraper reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,7 @@ pub(crate) struct Metrics {
     pub(crate) object_errors: Counter,
     pub(crate) object_read_bytes: Counter,
     pub(crate) object_written_bytes: Counter,
+    pub(crate) streams: StreamMetrics,
 }
 
 impl Metrics {
@@ -89,8 +94,10 @@ impl Metrics {
                 .counter("object_store_read_bytes", "Bytes read from the object store"),
             object_written_bytes: registrar
                 .counter("object_store_written_bytes", "Bytes written to the object store"),
+            streams: StreamMetrics::default(),
             registry: Mutex::new(Registry::default()),
         };
+        metrics.streams.register(&mut registry);
         Metrics { registry: Mutex::new(registry), ..metrics }
     }
 

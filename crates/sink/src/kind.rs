@@ -5,6 +5,9 @@ use ipnet::IpNet;
 use crate::Sink;
 use crate::setting::{Setting, SettingFault, Settings};
 
+/// Makes a sink of checked settings.
+type Open = fn(&Settings, &Surroundings) -> Result<Box<dyn Sink>, SettingFault>;
+
 /// A kind of receiver.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -19,7 +22,7 @@ pub struct Kind {
     /// It writes on the server's own machine or with the server's own rights: only the operator may set it up.
     pub is_local: bool,
     /// Makes one of checked settings. Nothing is sent or connected yet, but files may be opened.
-    pub(crate) open: fn(&Settings, &Surroundings) -> Result<Box<dyn Sink>, SettingFault>,
+    pub(crate) open: Open,
 }
 
 /// What a sink should know of the server that it works for.
@@ -46,6 +49,11 @@ impl Kind {
     /// Finds a kind by its name.
     pub fn from_name(name: &str) -> Option<&'static Kind> {
         KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// Whether a setting is kept encrypted and never shown again.
+    pub fn is_secret(&self, name: &str) -> bool {
+        self.settings.iter().any(|setting| setting.name == name && setting.kind.is_secret())
     }
 
     /// Checks settings: fills in defaults, and finds every fault.

@@ -64,6 +64,11 @@ pub trait Sink: Send + fmt::Debug {
     /// How much it takes at once.
     fn limits(&self) -> BatchLimits;
 
+    /// Whether a batch is received as soon as [`Sink::send`] returned: then it is not sent again after a later error.
+    fn acknowledges_each(&self) -> bool {
+        false
+    }
+
     /// Hands a batch over: not empty, by rising seq. What was handed over counts as received once [`Sink::settle`] returned; after an error of
     /// either, everything since the last settling is sent again.
     ///

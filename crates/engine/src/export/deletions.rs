@@ -18,7 +18,7 @@ const ANSWERS_MAX: usize = 20_000;
 /// Knows when resources were deleted last. Resources go by hashes under a key of this process: two of a million are the same with a
 /// probability of 2^-25, and nobody can make them so.
 #[derive(Debug)]
-pub(super) struct Deletions {
+pub(crate) struct Deletions {
     hasher: RandomState,
     known: Known,
 }
@@ -32,7 +32,7 @@ enum Known {
 }
 
 impl Deletions {
-    pub(super) fn for_events(engine: &Engine, event_count: u64) -> Result<Deletions, EngineError> {
+    pub(crate) fn for_events(engine: &Engine, event_count: u64) -> Result<Deletions, EngineError> {
         let hasher = RandomState::new();
         let mut all = HashMap::new();
         let mut are_few = event_count >= EVENTS_WORTH_IT;
@@ -45,7 +45,7 @@ impl Deletions {
         Ok(Deletions { hasher, known })
     }
 
-    pub(super) fn deleted_at(
+    pub(crate) fn deleted_at(
         &self,
         engine: &Engine,
         kind: &str,

@@ -1,0 +1,754 @@
+//! Streams: the log's events on their way to a receiver, at least once, in order, none lost in silence.
+//!
+//! A stream is a query, a form and a receiver. Its cursor stands in the database and moves only after the receiver acknowledged; an event that the
+//! receiver refuses goes to the dead letters of the stream, with the reason, and can be sent again. This file is what people do with streams; `service.rs` and
+//! `sender.rs` are what the server does.
+
+mod manifest;
+mod reader;
+mod reconcile;
+mod secrets;
+mod sender;
+mod service;
+mod status;
+mod window;
+
+use std::ops::ControlFlow;
+use std::str::FromStr as _;
+
+use annals_model::formats::EventFormat;
+use annals_model::time::Time;
+use annals_query::{Filter, Key, QueryErrors, Term, Test};
+use annals_sink::{Kind, SettingFault, Settings};
+use annals_store::{
+    DeadLetter, Replay, StoreError, Stream, StreamId, StreamMaker, StreamManifest, StreamProgress,
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::Engine;
+use crate::error::{EngineError, ForbiddenError};
+use crate::own_event::OwnEvent;
+use crate::principal::Principal;
+use crate::random;
+use crate::search::SearchError;
+use crate::walk::Walk;
+
+pub use reconcile::{Missing, Received, Reconciliation};
+pub(crate) use secrets::SecretPlace;
+pub use secrets::StreamSecretsError;
+pub use service::{StreamPolicy, StreamService};
+pub(crate) use status::Rates;
+pub use status::{StreamState, StreamStatus};
+
+use secrets::Secrets;
+
+/// The resource type of streams.
+pub(crate) const STREAM: &str = "stream";
+/// Streams of a log: each is a thread, and reads the log for itself.
+pub const STREAMS_MAX: usize = 64;
+/// Batches that a stream has on their way at the same time, at most.
+pub const PARALLEL_MAX: u64 = 32;
+/// Replays of a stream that wait.
+const REPLAYS_MAX: u64 = 16;
+/// Seconds of silence before a stream counts as stalled, unless it says otherwise.
+pub const SILENCE_SECONDS: u64 = 900;
+/// Characters of the name of a stream.
+const NAME_MAX: usize = 64;
+/// Settings that say where a receiver is: whoever changes one gives the secrets again, so that they go nowhere unasked.
+const ADDRESSES: [&str; 6] = ["url", "address", "endpoint", "bucket", "host", "ca"];
+
+/// Where a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamStart {
+    /// Behind the newest event.
+    Now,
+    /// At the first event of the log.
+    Beginning,
+    /// At this seq.
+    Seq(u64),
+    /// At the first event, in the order of the log, that happened at this time or later.
+    Time(Time),
+}
+
+/// A stream to set up.
+#[derive(Debug, Clone)]
+pub struct NewStream<'s> {
+    /// What to call it.
+    pub name: &'s str,
+    /// Kind of the receiver, see [`annals_sink::KINDS`].
+    pub kind: &'s str,
+    /// Which events; empty for all.
+    pub query: &'s str,
+    /// Their form.
+    pub format: EventFormat,
+    /// Batches on their way at the same time; 1 keeps the order.
+    pub parallel: u64,
+    /// Seconds of silence after which it counts as stalled; 0 for never.
+    pub silence_seconds: u64,
+    /// Settings of the receiver, secrets included.
+    pub settings: Settings,
+    /// Where it begins.
+    pub start: StreamStart,
+    /// Send nothing yet.
+    pub is_paused: bool,
+}
+
+/// What to change of a stream; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct StreamChange<'s> {
+    /// What to call it.
+    pub name: Option<&'s str>,
+    /// Which events, from the cursor on.
+    pub query: Option<&'s str>,
+    /// Their form.
+    pub format: Option<EventFormat>,
+    /// Batches on their way at the same time.
+    pub parallel: Option<u64>,
+    /// Seconds of silence after which it counts as stalled; 0 for never.
+    pub silence_seconds: Option<u64>,
+    /// Settings to change, by name; an empty value takes one back.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Why a stream was not set up, changed or looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The caller may not.
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenError),
+    /// The name cannot be taken.
+    #[error("a stream needs a name of 1 to {NAME_MAX} characters on one line")]
+    BadName,
+    /// There is one of that name.
+    #[error("a stream named `{name}` exists already; choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// There is none.
+    #[error("there is no stream `{name}`; annals streams list shows all")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// No receiver of that kind.
+    #[error("`{kind}` is no kind of receiver; there are {}", kinds())]
+    UnknownKind {
+        /// What was given.
+        kind: String,
+    },
+    /// Only who runs the server may set up such a receiver.
+    #[error(
+        "a stream of kind `{kind}` works with the server's own rights: only its operator sets one up, with `annals streams create` or in annals.toml"
+    )]
+    OperatorsKind {
+        /// The kind.
+        kind: String,
+    },
+    /// The stream is the operator's.
+    #[error(
+        "the stream `{name}` was set up by the operator, who alone changes it: annals streams change, or annals.toml"
+    )]
+    Operators {
+        /// Its name.
+        name: String,
+    },
+    /// The stream stands in the configuration file.
+    #[error("the stream `{name}` stands in annals.toml; change it there and start the server again")]
+    OfFile {
+        /// Its name.
+        name: String,
+    },
+    /// The settings cannot be taken.
+    #[error("{}", faults(.0))]
+    Settings(Vec<SettingFault>),
+    /// The address was changed without giving the secrets again.
+    #[error("where the stream goes was changed, so give its secrets again, that they go nowhere unasked: {}", names.join(", "))]
+    SecretsMissing {
+        /// Names of the secrets.
+        names: Vec<String>,
+    },
+    /// A number is out of its range.
+    #[error("{what}")]
+    BadNumber {
+        /// What is expected.
+        what: String,
+    },
+    /// The query has errors.
+    #[error("the query has errors, and only a query without them can be streamed")]
+    Query(QueryErrors),
+    /// There are as many as there may be.
+    #[error("a log has {STREAMS_MAX} streams at most; delete those that are not used")]
+    TooMany,
+    /// Enough replays wait.
+    #[error(
+        "{REPLAYS_MAX} replays of this stream wait already; wait for them, or give them up: annals streams replay NAME --cancel"
+    )]
+    TooManyReplays,
+    /// A seq that the stream has not reached.
+    #[error("the stream has not sent seq {seq} yet, it is at {next_seq}: what is not sent comes by itself")]
+    NotSentYet {
+        /// What was asked for.
+        seq: u64,
+        /// Where the stream is.
+        next_seq: u64,
+    },
+    /// The secrets cannot be kept or read.
+    #[error(transparent)]
+    Secrets(#[from] StreamSecretsError),
+    /// The log cannot be searched.
+    #[error(transparent)]
+    Search(SearchError),
+    /// The log failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+fn kinds() -> String {
+    annals_sink::KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
+}
+
+fn faults(faults: &[SettingFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<StoreError> for StreamError {
+    fn from(error: StoreError) -> StreamError {
+        match error {
+            StoreError::NameTaken { name, .. } => StreamError::NameTaken { name },
+            other => StreamError::Engine(other.into()),
+        }
+    }
+}
+
+impl From<SearchError> for StreamError {
+    fn from(error: SearchError) -> StreamError {
+        match error {
+            SearchError::Query(errors) => StreamError::Query(errors),
+            other => StreamError::Search(other),
+        }
+    }
+}
+
+fn checked_name(name: &str) -> Result<&str, StreamError> {
+    let name = name.trim();
+    let count = name.chars().count();
+    if count == 0 || count > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(StreamError::BadName);
+    }
+    Ok(name)
+}
+
+fn checked_parallel(parallel: u64) -> Result<u64, StreamError> {
+    if (1..=PARALLEL_MAX).contains(&parallel) {
+        return Ok(parallel);
+    }
+    Err(StreamError::BadNumber {
+        what: format!("parallel: from 1, which keeps the order, to {PARALLEL_MAX}"),
+    })
+}
+
+pub(crate) fn stream_format(stream: &Stream) -> Result<EventFormat, StreamError> {
+    EventFormat::from_str(&stream.format).map_err(|fault| {
+        StreamError::Settings(vec![SettingFault { name: "format".to_owned(), what: fault.to_string() }])
+    })
+}
+
+/// Parts settings into what may be shown, and what may not.
+fn parted(kind: &Kind, settings: &Settings) -> (String, Secrets) {
+    let (mut open, mut secrets) = (serde_json::Map::new(), Secrets::new());
+    for (name, value) in settings.iter() {
+        let is_secret = kind.settings.iter().any(|setting| setting.name == name && setting.kind.is_secret());
+        if is_secret {
+            secrets.insert(name.to_owned(), value.to_owned());
+        } else {
+            open.insert(name.to_owned(), value.into());
+        }
+    }
+    (Value::Object(open).to_string(), secrets)
+}
+
+/// The settings that may be shown.
+fn open_settings(stream: &Stream) -> Settings {
+    let mut settings = Settings::default();
+    if let Ok(Value::Object(members)) = serde_json::from_str(&stream.settings) {
+        for (name, value) in &members {
+            settings.set(name, value.as_str().unwrap_or_default());
+        }
+    }
+    settings
+}
+
+/// A stream, as events show it. Secrets are there as a hash, which the policy of the field keeps out of the event: that they changed is seen.
+fn snapshot(stream: &Stream, secrets: &Secrets) -> Value {
+    let settings = open_settings(stream);
+    let receiver = ADDRESSES.iter().map(|name| settings.get(name)).find(|value| !value.is_empty());
+    let mut hash = Sha256::new();
+    for (name, value) in secrets {
+        hash.update(format!("{}:{name}{}:{value}", name.len(), value.len()));
+    }
+    let credentials = if secrets.is_empty() { String::new() } else { format!("{:02x?}", hash.finalize()) };
+    json!({
+        "id": stream.id.0, "name": stream.name, "kind": stream.kind, "url": receiver.unwrap_or_default(),
+        "filter": stream.query, "format": stream.format, "parallel": stream.parallel,
+        "silence_seconds": stream.silence_seconds, "enabled": !stream.is_paused, "from_seq": stream.first_seq,
+        "settings": serde_json::from_str::<Value>(&stream.settings).unwrap_or_default(), "credentials": credentials,
+        "created_at": stream.created.to_string(), "delivered_seq": stream.progress.next_seq,
+    })
+}
+
+fn event_on(action: &str, stream: &Stream) -> OwnEvent {
+    OwnEvent::new(action, STREAM, &stream.name).resource_id(&stream.id.0)
+}
+
+impl Engine {
+    /// Name of the log on its checkpoints.
+    pub(crate) fn origin(&self) -> Result<String, EngineError> {
+        let epoch = self.store.epochs()?.pop();
+        Ok(epoch.map_or_else(|| format!("annals/{}", self.store.log_id()), |epoch| epoch.origin))
+    }
+
+    /// All settings of a stream, secrets included.
+    pub(crate) fn stream_settings(&self, stream: &Stream) -> Result<Settings, StreamError> {
+        let mut settings = open_settings(stream);
+        for (name, value) in self.secret_place.open(&stream.id.0, &stream.secrets)? {
+            settings.set(&name, &value);
+        }
+        Ok(settings)
+    }
+
+    /// Finds a stream by its name.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not manage the site, or there is none.
+    pub fn stream_named(&self, principal: &Principal, name: &str) -> Result<Stream, StreamError> {
+        principal.may_manage()?;
+        let folded = name.trim().to_lowercase();
+        let found = self.store.streams()?.into_iter().find(|stream| stream.name.to_lowercase() == folded);
+        found.ok_or_else(|| StreamError::Unknown { name: name.to_owned() })
+    }
+
+    /// Finds a stream by its identity.
+    ///
+    /// # Errors
+    /// As [`Engine::stream_named`].
+    pub fn stream(&self, principal: &Principal, id: &StreamId) -> Result<Stream, StreamError> {
+        principal.may_manage()?;
+        self.store.stream(id)?.ok_or_else(|| StreamError::Unknown { name: id.0.clone() })
+    }
+
+    /// Sets a stream up, and records it. A running server begins to send within a second.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or something about it cannot be taken.
+    pub fn create_stream(&self, principal: &Principal, new: &NewStream<'_>) -> Result<Stream, StreamError> {
+        self.put_stream(principal, new, maker_of(principal))
+    }
+
+    /// As [`Engine::create_stream`], for one that stands in the configuration file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_stream_of_file(
+        &self,
+        principal: &Principal,
+        new: &NewStream<'_>,
+    ) -> Result<Stream, StreamError> {
+        self.put_stream(principal, new, StreamMaker::File)
+    }
+
+    fn put_stream(
+        &self,
+        principal: &Principal,
+        new: &NewStream<'_>,
+        made_by: StreamMaker,
+    ) -> Result<Stream, StreamError> {
+        self.manage(principal, || OwnEvent::new("create", STREAM, new.name))?;
+        let kind = Kind::from_name(new.kind)
+            .ok_or_else(|| StreamError::UnknownKind { kind: new.kind.to_owned() })?;
+        if kind.is_local && made_by == StreamMaker::Page {
+            return Err(StreamError::OperatorsKind { kind: new.kind.to_owned() });
+        }
+        let name = checked_name(new.name)?;
+        let query = self.checked_stream_query(new.query)?;
+        let settings = kind.check(&new.settings).map_err(StreamError::Settings)?;
+        let now = self.now();
+        let id = StreamId(random::event_id(now).to_string());
+        let (open, secrets) = parted(kind, &settings);
+        let first_seq = self.start_seq(new.start)?;
+        let stream = Stream {
+            name: name.to_owned(),
+            kind: kind.name.to_owned(),
+            query,
+            format: new.format.name().to_owned(),
+            parallel: checked_parallel(new.parallel)?,
+            silence_seconds: new.silence_seconds,
+            settings: open,
+            secrets: self.sealed(&id, &secrets)?,
+            made_by,
+            is_paused: new.is_paused,
+            revision: 1,
+            created: now,
+            updated: now,
+            first_seq,
+            progress: StreamProgress {
+                next_seq: first_seq,
+                delivered: 0,
+                acknowledged: None,
+                failing: None,
+                attempts: 0,
+                failure: String::new(),
+                is_alerted: false,
+            },
+            id,
+        };
+        // What cannot be opened is said now, not in the log of the server.
+        service::open_sinks(self, &stream)?;
+        if !self.store.add_stream(&stream, STREAMS_MAX)? {
+            return Err(StreamError::TooMany);
+        }
+        self.record_own(principal, event_on("create", &stream).after(snapshot(&stream, &secrets)));
+        Ok(stream)
+    }
+
+    /// Encrypts the secrets of a stream.
+    fn sealed(&self, id: &StreamId, secrets: &Secrets) -> Result<Vec<u8>, StreamError> {
+        let are_first =
+            self.store.streams()?.iter().all(|stream| stream.secrets.is_empty() || stream.id == *id);
+        Ok(self.secret_place.seal(&id.0, secrets, are_first)?)
+    }
+
+    /// The query of a stream has no errors, for it runs when nobody looks.
+    fn checked_stream_query(&self, query: &str) -> Result<String, StreamError> {
+        let query = query.trim();
+        self.registry.refresh(&self.store)?;
+        self.check_query(&Principal::system(), query).map_err(StreamError::Query)?;
+        Ok(query.to_owned())
+    }
+
+    fn start_seq(&self, start: StreamStart) -> Result<u64, StreamError> {
+        let parts = self.log.refresh()?;
+        let size = parts.next_seq();
+        match start {
+            StreamStart::Now => Ok(size),
+            StreamStart::Beginning => Ok(parts.first_seq()),
+            StreamStart::Seq(seq) if seq <= size => Ok(seq.max(parts.first_seq())),
+            StreamStart::Seq(seq) => Err(StreamError::NotSentYet { seq, next_seq: size }),
+            StreamStart::Time(time) => {
+                let test = Test::Time { from_us: Some(time.as_micros()), before_us: None };
+                let filter: Filter = Term::new(Key::Time, test).into();
+                let mut first = size;
+                Walk::new(filter, parts.first_seq()..size).go(self, &mut |seq, _| {
+                    first = seq;
+                    Ok(ControlFlow::Break(()))
+                })?;
+                Ok(first)
+            }
+        }
+    }
+
+    /// Changes a stream, and records it. It goes on where it is, in its new form.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or something about it cannot be taken.
+    pub fn change_stream(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        change: &StreamChange<'_>,
+    ) -> Result<Stream, StreamError> {
+        let stream = self.managed(principal, id)?;
+        check_maker(principal, &stream)?;
+        self.alter_stream(principal, &stream, change)
+    }
+
+    /// Makes a stream of the configuration file what it is there; none stands there under that name any more if it says so.
+    ///
+    /// # Errors
+    /// As [`Engine::change_stream`].
+    pub fn change_stream_of_file(
+        &self,
+        principal: &Principal,
+        stream: &Stream,
+        change: &StreamChange<'_>,
+    ) -> Result<Stream, StreamError> {
+        self.alter_stream(principal, stream, change)
+    }
+
+    fn alter_stream(
+        &self,
+        principal: &Principal,
+        stream: &Stream,
+        change: &StreamChange<'_>,
+    ) -> Result<Stream, StreamError> {
+        let kind = Kind::from_name(&stream.kind)
+            .ok_or_else(|| StreamError::UnknownKind { kind: stream.kind.clone() })?;
+        // Secrets that cannot be read any more can still be given anew, all of them.
+        let before_secrets = self.secret_place.open(&stream.id.0, &stream.secrets);
+        let before_settings = open_settings(stream);
+        let mut settings = before_settings.clone();
+        let given = |name: &str| change.settings.iter().any(|(given, _)| given == name);
+        let secrets_before = match before_secrets {
+            Ok(secrets) => secrets,
+            Err(_) if change.settings.iter().any(|(name, _)| kind.is_secret(name)) => Secrets::new(),
+            Err(error) if !change.settings.is_empty() => return Err(error.into()),
+            Err(_) => Secrets::new(),
+        };
+        for (name, value) in &secrets_before {
+            settings.set(name, value);
+        }
+        for (name, value) in &change.settings {
+            settings.set(name, value);
+        }
+        let has_moved = ADDRESSES.iter().any(|name| before_settings.get(name) != settings.get(name));
+        let kept: Vec<String> = secrets_before.keys().filter(|name| !given(name)).cloned().collect();
+        if has_moved && !kept.is_empty() && principal.oneself().is_some() {
+            return Err(StreamError::SecretsMissing { names: kept });
+        }
+        let settings = kind.check(&settings).map_err(StreamError::Settings)?;
+        let (open, secrets) = parted(kind, &settings);
+        let name = change.name.map(checked_name).transpose()?.map(str::to_owned);
+        let query = change.query.map(|query| self.checked_stream_query(query)).transpose()?;
+        let parallel = change.parallel.map(checked_parallel).transpose()?;
+        let sealed = match change.settings.is_empty() {
+            true => stream.secrets.clone(),
+            false => self.sealed(&stream.id, &secrets)?,
+        };
+        let altered = |stream: &mut Stream| {
+            if let Some(name) = name {
+                stream.name = name;
+            }
+            if let Some(query) = query {
+                stream.query = query;
+            }
+            if let Some(format) = change.format {
+                format.name().clone_into(&mut stream.format);
+            }
+            stream.parallel = parallel.unwrap_or(stream.parallel);
+            stream.silence_seconds = change.silence_seconds.unwrap_or(stream.silence_seconds);
+            stream.settings = open;
+            stream.secrets = sealed;
+        };
+        let mut wanted = stream.clone();
+        altered.clone()(&mut wanted);
+        service::open_sinks(self, &wanted)?;
+        let changed = self.store.change_stream(&stream.id, self.now(), |stream| {
+            altered(stream);
+            true
+        })?;
+        let (before, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
+        let (old, new) = (snapshot(&before, &secrets_before), snapshot(&after, &secrets));
+        if old != new {
+            self.record_own(principal, event_on("write", &after).before(old).after(new));
+        }
+        Ok(after)
+    }
+
+    /// The stream, for somebody who may manage it.
+    fn managed(&self, principal: &Principal, id: &StreamId) -> Result<Stream, StreamError> {
+        let found = self.store.stream(id)?;
+        let target = found.as_ref().map_or("", |stream| stream.name.as_str());
+        self.manage(principal, || OwnEvent::new("write", STREAM, target).resource_id(&id.0))?;
+        found.ok_or_else(|| StreamError::Unknown { name: id.0.clone() })
+    }
+
+    /// Has a stream send nothing, or go on, and records it.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or there is no such stream.
+    pub fn pause_stream(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        is_paused: bool,
+    ) -> Result<Stream, StreamError> {
+        let stream = self.managed(principal, id)?;
+        if stream.is_paused == is_paused {
+            return Ok(stream);
+        }
+        let changed = self.store.change_stream(id, self.now(), |stream| {
+            stream.is_paused = is_paused;
+            true
+        })?;
+        let (_, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
+        let event = event_on("write", &after)
+            .before(json!({"enabled": is_paused}))
+            .after(json!({"enabled": !is_paused}));
+        self.record_own(principal, event);
+        Ok(after)
+    }
+
+    /// Deletes a stream with its dead letters and manifests, and records it. What was not sent is not sent any more.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or there is no such stream.
+    pub fn delete_stream(&self, principal: &Principal, id: &StreamId) -> Result<Stream, StreamError> {
+        let stream = self.managed(principal, id)?;
+        if stream.made_by == StreamMaker::File && principal.oneself().is_some() {
+            return Err(StreamError::OfFile { name: stream.name });
+        }
+        let deleted = self.store.delete_stream(id)?;
+        let deleted = deleted.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
+        let secrets = self.secret_place.open(&id.0, &deleted.secrets).unwrap_or_default();
+        self.record_own(principal, event_on("delete", &deleted).before(snapshot(&deleted, &secrets)));
+        Ok(deleted)
+    }
+
+    /// Has a stream send a part of the log once more, of what its query takes only what `query` takes too, and records it. New events go on
+    /// meanwhile. Returns how many events come.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, the query has errors, or the stream has not come so far.
+    pub fn replay_stream(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        start: StreamStart,
+        end_seq: Option<u64>,
+        query: &str,
+    ) -> Result<u64, StreamError> {
+        let stream = self.managed(principal, id)?;
+        let query = self.checked_stream_query(query)?;
+        let next_seq = stream.progress.next_seq;
+        let first_seq = self.start_seq(start)?;
+        let end_seq = end_seq.unwrap_or(next_seq);
+        for seq in [first_seq, end_seq] {
+            if seq > next_seq {
+                return Err(StreamError::NotSentYet { seq, next_seq });
+            }
+        }
+        let filter = reader::stream_filter(self, &stream.query, &query)?;
+        let parts = self.log.refresh()?;
+        let count = crate::walk::count(&parts, &filter, &(first_seq..end_seq.max(first_seq)))?;
+        drop(parts);
+        if count == 0 {
+            return Ok(0);
+        }
+        let replay = Replay {
+            number: 0,
+            query: query.clone(),
+            first_seq,
+            next_seq: first_seq,
+            end_seq,
+            delivered: 0,
+            created: self.now(),
+        };
+        if !self.store.add_replay(id, &replay, REPLAYS_MAX)? {
+            return Err(StreamError::TooManyReplays);
+        }
+        let about = json!({"first_seq": first_seq, "end_seq": end_seq, "query": query, "event_count": count});
+        self.record_own(principal, event_on("write", &stream).additional("replay", about));
+        Ok(count)
+    }
+
+    /// Gives up the replays of a stream that are not done, and returns how many.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or there is no such stream.
+    pub fn cancel_replays(&self, principal: &Principal, id: &StreamId) -> Result<u64, StreamError> {
+        let stream = self.managed(principal, id)?;
+        let count = self.store.discard_replays(id)?;
+        if count > 0 {
+            self.record_own(principal, event_on("write", &stream).additional("replays_cancelled", count));
+        }
+        Ok(count)
+    }
+
+    /// Lists the events that the receiver refused, from a seq on.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or the log failed.
+    pub fn dead_letters(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StreamError> {
+        principal.may_manage()?;
+        Ok(self.store.dead_letters(id, from_seq, limit)?)
+    }
+
+    /// Has the dead letters of a stream sent again, or the one of a seq, and returns how many. Recorded.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or there is no such stream.
+    pub fn resend_dead_letters(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        seq: Option<u64>,
+    ) -> Result<u64, StreamError> {
+        let stream = self.managed(principal, id)?;
+        let count = self.store.resend_dead_letters(id, seq)?;
+        if count > 0 {
+            self.record_own(principal, event_on("write", &stream).additional("dead_letters_resent", count));
+        }
+        Ok(count)
+    }
+
+    /// Gives up the dead letters of a stream, or the one of a seq, and returns how many: their events will not be sent. Recorded.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not, or there is no such stream.
+    pub fn discard_dead_letters(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        seq: Option<u64>,
+    ) -> Result<u64, StreamError> {
+        let stream = self.managed(principal, id)?;
+        let count = self.store.discard_dead_letters(id, seq)?;
+        if count > 0 {
+            self.record_own(
+                principal,
+                event_on("write", &stream).additional("dead_letters_discarded", count),
+            );
+        }
+        Ok(count)
+    }
+
+    /// Lists the manifests of a stream, the newest first.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not read the whole log, or the log failed.
+    pub fn stream_manifests(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        limit: usize,
+    ) -> Result<Vec<StreamManifest>, StreamError> {
+        principal.may_see_all("see what streams delivered")?;
+        Ok(self.store.stream_manifests(id, limit)?)
+    }
+
+    /// Finds a manifest by its number.
+    ///
+    /// # Errors
+    /// As [`Engine::stream_manifests`].
+    pub fn stream_manifest(
+        &self,
+        principal: &Principal,
+        id: &StreamId,
+        number: u64,
+    ) -> Result<Option<StreamManifest>, StreamError> {
+        principal.may_see_all("see what streams delivered")?;
+        Ok(self.store.stream_manifest(id, number)?)
+    }
+}
+
+fn maker_of(principal: &Principal) -> StreamMaker {
+    if principal.oneself().is_some() { StreamMaker::Page } else { StreamMaker::Operator }
+}
+
+/// What the operator set up with their own rights is not theirs to change who have others.
+fn check_maker(principal: &Principal, stream: &Stream) -> Result<(), StreamError> {
+    let name = stream.name.clone();
+    match stream.made_by {
+        StreamMaker::File => Err(StreamError::OfFile { name }),
+        StreamMaker::Operator if principal.oneself().is_some() => Err(StreamError::Operators { name }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,520 @@
+//! The thread that sends one stream: from its cursor to the end of the log, and on as events come.
+//!
+//! The cursor moves in the database only after the receiver acknowledged everything before it, so stopping at any point sends events twice at worst.
+//! What waits is in the log, not in memory: a receiver that is away holds up this thread and nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use annals_model::formats::EventFormat;
+use annals_sink::{BatchLimits, Outgoing, Sink};
+use annals_store::{DeadLetter, Replay, Stream, StreamProgress};
+use tracing::{info, warn};
+
+use super::reader::{ReadLimits, Reader, read_seqs};
+use super::service::Signal;
+use super::window::{Later, RefusedRun, Window};
+use crate::Engine;
+use crate::error::EngineError;
+use crate::own_event::OwnEvent;
+use crate::principal::Principal;
+use crate::random;
+
+/// Events of a window, at most: what is sent again if the receiver goes away before it acknowledged.
+const WINDOW_EVENTS: usize = 20_000;
+/// Bytes of a window's lines, at most: what a stream holds in memory.
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// The same where the receiver answers each batch: a short window shows progress, and a pause is heeded soon.
+const SHORT_WINDOW_BATCHES: usize = 8;
+/// Between two looks at what was changed about the stream, and two writes of its cursor while nothing fails.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Dead letters that are sent again at once.
+const RESENT_EVENTS: usize = 500;
+/// Dead letters of a stream, at most; one that has so many stops until somebody decides.
+pub(super) const DEAD_LETTERS_MAX: u64 = 100_000;
+/// The first pause after an attempt that failed; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest pause that we choose.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Manifests that are handed to the receiver at once.
+const MANIFESTS_AT_ONCE: usize = 100;
+/// The longest pause that a receiver can ask for.
+const ASKED_PAUSE_MAX: Duration = Duration::from_secs(3_600);
+/// Bytes of a reason that are kept.
+const REASON_BYTES_MAX: usize = 500;
+
+/// Why a sender ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to.
+    Stopped,
+    /// The stream was changed, paused or deleted.
+    Changed,
+    /// Another process sends it now.
+    Replaced,
+}
+
+/// Sends one stream.
+pub(super) struct Sender<'e> {
+    engine: &'e Engine,
+    stream: Stream,
+    format: EventFormat,
+    sinks: Vec<Box<dyn Sink>>,
+    /// Says that it is us who send.
+    number: u64,
+    progress: StreamProgress,
+    reader: Reader,
+    replay: Option<(Replay, Reader)>,
+    has_due: bool,
+    /// It is time to look for manifests.
+    has_manifests: bool,
+    run: RefusedRun,
+    stop: Arc<Signal>,
+    looked: Instant,
+    /// The progress differs from what is stored.
+    is_unsaved: bool,
+    saved: Instant,
+}
+
+/// Where a window comes from.
+enum From {
+    Live { next_seq: u64 },
+    Replay { next_seq: u64 },
+    DeadLetters { seqs: Vec<u64> },
+}
+
+impl<'e> Sender<'e> {
+    pub(super) fn new(
+        engine: &'e Engine,
+        stream: Stream,
+        format: EventFormat,
+        sinks: Vec<Box<dyn Sink>>,
+        number: u64,
+        stop: Arc<Signal>,
+    ) -> Sender<'e> {
+        Sender {
+            engine,
+            format,
+            sinks,
+            number,
+            progress: stream.progress.clone(),
+            reader: Reader::new(&stream.query, "", format),
+            replay: None,
+            has_due: true,
+            has_manifests: true,
+            run: RefusedRun::default(),
+            stop,
+            looked: Instant::now(),
+            is_unsaved: false,
+            saved: Instant::now(),
+            stream,
+        }
+    }
+
+    /// Sends until something ends it.
+    pub(super) fn run(mut self) -> End {
+        info!(stream = self.stream.name, next_seq = self.progress.next_seq, "sending");
+        let end = match self.look(true) {
+            Ok(()) => self.send_all().err().unwrap_or(End::Stopped),
+            Err(end) => end,
+        };
+        if self.is_unsaved && end != End::Replaced {
+            // Nothing is lost without it: what was delivered would be sent once more.
+            drop(self.save(&[], &[]));
+        }
+        end
+    }
+
+    fn send_all(&mut self) -> Result<(), End> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let mut news = self.engine.news();
+        loop {
+            self.look(false)?;
+            let mut is_idle = true;
+            if let Some((events, from)) = self.read_live()? {
+                is_idle = false;
+                self.deliver(events, from)?;
+            }
+            if let Some((events, from)) = self.read_dead_letters()? {
+                is_idle = false;
+                self.deliver(events, from)?;
+            }
+            if let Some((events, from)) = self.read_replay()? {
+                is_idle = false;
+                self.deliver(events, from)?;
+            }
+            if is_idle {
+                if self.is_unsaved {
+                    self.save(&[], &[])?;
+                }
+                self.hand_over_manifests()?;
+                match &runtime {
+                    Ok(runtime) => runtime.block_on(news.wait()),
+                    Err(_) => drop(self.stop.wait(crate::NEWS_WAIT)),
+                }
+            }
+        }
+    }
+
+    /// Asks whether to go on, and what was asked for meanwhile; at most once a second unless it is urgent.
+    fn look(&mut self, is_urgent: bool) -> Result<(), End> {
+        if self.stop.is_set() {
+            return Err(End::Stopped);
+        }
+        if !is_urgent && self.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let store = &self.engine.store;
+        let id = &self.stream.id;
+        let found = (|| {
+            Ok::<_, EngineError>((store.stream(id)?, store.count_dead_letters(id)?, store.replays(id)?))
+        })();
+        let Ok((stream, dead_letters, replays)) = found else {
+            // The log is away for a moment; reading it will say so.
+            return Ok(());
+        };
+        let is_same = stream.as_ref().is_some_and(|stream| stream.revision == self.stream.revision);
+        if !is_same {
+            return Err(End::Changed);
+        }
+        self.has_due = dead_letters.due > 0;
+        self.has_manifests = true;
+        let next = replays.into_iter().next();
+        let is_known =
+            |replay: &Replay| self.replay.as_ref().is_some_and(|(known, _)| known.number == replay.number);
+        match next {
+            None => self.replay = None,
+            Some(replay) if is_known(&replay) => {}
+            Some(replay) => {
+                let reader = Reader::new(&self.stream.query, &replay.query, self.format);
+                self.replay = Some((replay, reader));
+            }
+        }
+        if dead_letters.all >= DEAD_LETTERS_MAX && !self.has_due {
+            let reason = format!(
+                "{DEAD_LETTERS_MAX} dead letters wait: annals streams dead-letters {} lists them",
+                self.stream.name
+            );
+            self.fail(&Later { reason, after: None })?;
+            self.pause(PAUSE_MIN)?;
+            return self.look(true);
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> ReadLimits {
+        let (mut events, mut bytes) = (WINDOW_EVENTS, WINDOW_BYTES);
+        if let Some(sink) = self.sinks.first().filter(|sink| sink.acknowledges_each()) {
+            let BatchLimits { events: batch_events, bytes: batch_bytes } = sink.limits();
+            let batches = SHORT_WINDOW_BATCHES.max(2 * self.sinks.len());
+            events = events.min(batch_events.saturating_mul(batches));
+            bytes = bytes.min(batch_bytes.saturating_mul(batches));
+        }
+        ReadLimits { events, bytes }
+    }
+
+    /// The next events; a cursor that passed events of no interest moves too.
+    fn read_live(&mut self) -> Result<Option<(Vec<Outgoing>, From)>, End> {
+        let limits = self.limits();
+        loop {
+            let from = self.progress.next_seq;
+            match self.reader.read(self.engine, from, None, limits) {
+                Ok(read) if read.next_seq == from => return Ok(None),
+                Ok(read) if read.events.is_empty() => {
+                    self.progress.next_seq = read.next_seq;
+                    self.is_unsaved = true;
+                }
+                Ok(read) => return Ok(Some((read.events, From::Live { next_seq: read.next_seq }))),
+                Err(error) => self.fail_reading(&error.to_string())?,
+            }
+        }
+    }
+
+    fn read_replay(&mut self) -> Result<Option<(Vec<Outgoing>, From)>, End> {
+        let limits = self.limits();
+        loop {
+            let Some((replay, reader)) = &mut self.replay else { return Ok(None) };
+            match reader.read(self.engine, replay.next_seq, Some(replay.end_seq), limits) {
+                Ok(read) if read.events.is_empty() => {
+                    // Nothing more: also where the rest of it is gone.
+                    replay.next_seq = replay.end_seq;
+                    self.save_replay()?;
+                }
+                Ok(read) => return Ok(Some((read.events, From::Replay { next_seq: read.next_seq }))),
+                Err(error) => {
+                    let error = error.to_string();
+                    self.fail_reading(&error)?;
+                }
+            }
+        }
+    }
+
+    fn read_dead_letters(&mut self) -> Result<Option<(Vec<Outgoing>, From)>, End> {
+        while self.has_due {
+            let read = self.engine.store.due_dead_letters(&self.stream.id, RESENT_EVENTS);
+            let read = read.map_err(EngineError::from).and_then(|letters| {
+                let seqs: Vec<u64> = letters.iter().map(|letter| letter.seq).collect();
+                Ok((read_seqs(self.engine, &seqs, self.format)?, seqs))
+            });
+            match read {
+                Ok((_, seqs)) if seqs.is_empty() => self.has_due = false,
+                // Dropped from the log meanwhile: there is nothing left to send.
+                Ok((events, seqs)) if events.is_empty() => self.save(&[], &seqs)?,
+                Ok((events, seqs)) => return Ok(Some((events, From::DeadLetters { seqs }))),
+                Err(error) => self.fail_reading(&error.to_string())?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Delivers a window, however often it takes.
+    fn deliver(&mut self, events: Vec<Outgoing>, from: From) -> Result<(), End> {
+        let limits = self.sinks.first().map(|sink| sink.limits());
+        let limits = limits.unwrap_or(BatchLimits { events: 1, bytes: 1 });
+        let mut window = Window::new(events, limits);
+        while let Err(later) = window.deliver(&mut self.sinks, &self.run) {
+            self.fail(&later)?;
+            self.pause(pause_after(self.progress.attempts, later.after))?;
+        }
+        self.delivered(&window, from)
+    }
+
+    /// Takes down what was acknowledged, and what was refused.
+    fn delivered(&mut self, window: &Window, from: From) -> Result<(), End> {
+        let now = self.engine.now();
+        let refused: Vec<DeadLetter> = window
+            .refused()
+            .map(|(seq, reason)| DeadLetter {
+                seq,
+                reason: short(reason),
+                attempts: 1,
+                refused: now,
+                is_due: false,
+            })
+            .collect();
+        let labels = &self.stream.name;
+        self.engine.metrics.streams.delivered(labels, window.accepted());
+        self.engine.metrics.streams.refused(labels, refused.len() as u64);
+        for letter in &refused {
+            warn!(
+                stream = self.stream.name,
+                seq = letter.seq,
+                reason = letter.reason,
+                "the receiver refuses an event"
+            );
+        }
+        let has_failed = self.progress.failing.take().is_some();
+        self.progress.attempts = 0;
+        self.progress.failure.clear();
+        self.progress.delivered += window.accepted();
+        if window.accepted() > 0 {
+            self.progress.acknowledged = Some(now);
+        }
+        let mut settled = Vec::new();
+        match from {
+            From::Live { next_seq } => self.progress.next_seq = next_seq,
+            From::Replay { next_seq } => {
+                if let Some((replay, _)) = &mut self.replay {
+                    replay.next_seq = next_seq;
+                    replay.delivered += window.accepted();
+                }
+                self.save_replay()?;
+            }
+            From::DeadLetters { seqs } => {
+                settled = seqs;
+                settled.retain(|seq| !refused.iter().any(|letter| letter.seq == *seq));
+            }
+        }
+        self.is_unsaved = true;
+        if has_failed {
+            info!(stream = self.stream.name, "delivering again");
+        }
+        if std::mem::take(&mut self.progress.is_alerted) {
+            self.engine.record_own(&Principal::system(), alert("recover", &self.stream));
+        }
+        if has_failed || !refused.is_empty() || !settled.is_empty() || self.saved.elapsed() >= LOOK_EVERY {
+            self.save(&refused, &settled)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the receiver the manifests that were signed since.
+    fn hand_over_manifests(&mut self) -> Result<(), End> {
+        if !std::mem::take(&mut self.has_manifests) {
+            return Ok(());
+        }
+        let store = &self.engine.store;
+        let Ok(manifests) = store.unsent_manifests(&self.stream.id, MANIFESTS_AT_ONCE) else { return Ok(()) };
+        for manifest in manifests {
+            let name = format!("{:020}-{:020}", manifest.first_seq, manifest.last_seq);
+            let Some(sink) = self.sinks.first_mut() else { return Ok(()) };
+            if let Err(error) = sink.put_manifest(&name, &manifest.note) {
+                self.fail(&Later { reason: error.to_string(), after: None })?;
+                return self.pause(pause_after(self.progress.attempts, None));
+            }
+            // Stopping before this is noted writes the same manifest once more.
+            if let Err(error) = self.engine.store.mark_manifest_sent(&self.stream.id, manifest.number) {
+                warn!(%error, stream = self.stream.name, "a manifest will be handed over once more");
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves how far the stream is, however often it takes: without it, dead letters would be forgotten.
+    fn save(&mut self, refused: &[DeadLetter], settled: &[u64]) -> Result<(), End> {
+        loop {
+            let store = &self.engine.store;
+            match store.save_progress(&self.stream.id, self.number, &self.progress, refused, settled) {
+                Ok(true) => break,
+                Ok(false) => return Err(End::Replaced),
+                Err(error) if self.stop.is_set() => {
+                    warn!(%error, stream = self.stream.name, "the progress could not be saved; some events will be sent again");
+                    return Err(End::Stopped);
+                }
+                Err(error) => {
+                    warn!(%error, stream = self.stream.name, "the progress could not be saved, and is tried again");
+                    self.stop.wait(PAUSE_MIN);
+                }
+            }
+        }
+        self.is_unsaved = false;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn save_replay(&mut self) -> Result<(), End> {
+        let Some((replay, _)) = &self.replay else { return Ok(()) };
+        let saved = self.engine.store.save_replay(&self.stream.id, replay);
+        let is_done = replay.next_seq >= replay.end_seq;
+        if let Err(error) = saved {
+            // It goes on from an older place after a restart.
+            warn!(%error, stream = self.stream.name, "the progress of a replay could not be saved");
+        }
+        if is_done {
+            self.replay = None;
+            self.look(true)?;
+        }
+        Ok(())
+    }
+
+    fn fail_reading(&mut self, error: &str) -> Result<(), End> {
+        let later = Later { reason: format!("the log cannot be read: {error}"), after: None };
+        self.fail(&later)?;
+        self.pause(pause_after(self.progress.attempts, None))
+    }
+
+    /// Takes down that an attempt failed.
+    fn fail(&mut self, later: &Later) -> Result<(), End> {
+        let reason = short(&later.reason);
+        self.progress.attempts += 1;
+        if self.progress.failing.is_none() {
+            self.progress.failing = Some(self.engine.now());
+            warn!(stream = self.stream.name, reason, "nothing gets through");
+        }
+        self.progress.failure = reason;
+        self.engine.metrics.streams.failed(&self.stream.name);
+        self.save(&[], &[])
+    }
+
+    /// Waits, and looks meanwhile whether to go on, and whether the silence is too long.
+    fn pause(&mut self, pause: Duration) -> Result<(), End> {
+        let begun = Instant::now();
+        loop {
+            self.alert_if_silent()?;
+            let left = pause.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.stop.wait(left.min(LOOK_EVERY));
+            self.look_at_changes()?;
+        }
+    }
+
+    /// As [`Sender::look`], without what it may do about dead letters.
+    fn look_at_changes(&mut self) -> Result<(), End> {
+        if self.stop.is_set() {
+            return Err(End::Stopped);
+        }
+        match self.engine.store.stream(&self.stream.id) {
+            Ok(Some(stream)) if stream.revision == self.stream.revision => Ok(()),
+            Ok(_) => Err(End::Changed),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn alert_if_silent(&mut self) -> Result<(), End> {
+        if alert_if_silent(self.engine, &self.stream, &mut self.progress) {
+            self.save(&[], &[])
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn alert(action: &str, stream: &Stream) -> OwnEvent {
+    OwnEvent::new(action, super::STREAM, &stream.name).resource_id(&stream.id.0)
+}
+
+/// Records that nothing gets through, once, where that has lasted too long; says whether it did.
+pub(super) fn alert_if_silent(engine: &Engine, stream: &Stream, progress: &mut StreamProgress) -> bool {
+    let (Some(failing), false) = (progress.failing, progress.is_alerted) else { return false };
+    let silent_us = engine.now().as_micros().saturating_sub(failing.as_micros());
+    let limit_us = stream.silence_seconds.saturating_mul(1_000_000);
+    if limit_us == 0 || silent_us.unsigned_abs() < limit_us {
+        return false;
+    }
+    tracing::error!(stream = stream.name, reason = progress.failure, "the stream has stalled");
+    progress.is_alerted = true;
+    let event = alert("stall", stream)
+        .additional("reason", progress.failure.as_str())
+        .additional("silent_since", failing.to_string())
+        .additional("next_seq", progress.next_seq);
+    engine.record_own(&Principal::system(), event);
+    true
+}
+
+/// Doubles from a second to a minute, with as much again by chance, so that many streams do not come back at once.
+fn pause_after(attempts: u64, asked: Option<Duration>) -> Duration {
+    if let Some(asked) = asked {
+        return asked.clamp(PAUSE_MIN, ASKED_PAUSE_MAX);
+    }
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let pause = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
+    let chance = f64::from(u16::from_le_bytes(random::bytes())) / f64::from(u16::MAX);
+    pause.mul_f64(0.5 + 0.5 * chance)
+}
+
+/// The beginning of a reason.
+fn short(reason: &str) -> String {
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason[..end].replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute_and_heed_the_receiver() {
+        for (attempts, at_most) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1_000, 60)] {
+            for _ in 0..50 {
+                let pause = pause_after(attempts, None);
+                assert!(pause <= Duration::from_secs(at_most), "{attempts}: {pause:?}");
+                assert!(pause >= Duration::from_secs(at_most) / 2, "{attempts}: {pause:?}");
+            }
+        }
+        assert_eq!(pause_after(9, Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(pause_after(9, Some(Duration::from_secs(99_999))), ASKED_PAUSE_MAX);
+        assert_eq!(pause_after(9, Some(Duration::ZERO)), PAUSE_MIN);
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(short("no\nsuch\tthing"), "no such thing");
+        assert_eq!(short(&"ä".repeat(600)).len(), REASON_BYTES_MAX);
+    }
+}
