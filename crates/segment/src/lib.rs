@@ -25,6 +25,7 @@
 mod dictionary;
 mod error;
 mod evaluate;
+mod export_file;
 mod facets;
 mod histogram;
 mod memory;
@@ -35,6 +36,9 @@ mod search;
 
 pub use error::SegmentError;
 pub use evaluate::{count, matching};
+pub use export_file::{
+    EXPORT_COLUMNS, EXPORT_GROUP_BYTES, EXPORT_GROUP_ROWS, ExportFileError, ExportRow, ParquetExport,
+};
 pub use facets::{FACET_KEYS, FacetCounter, Facets};
 pub use histogram::histogram;
 pub use memory::{MEMORY_SEGMENT_ROWS, MemorySegment};

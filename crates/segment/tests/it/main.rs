@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod export_file;
 mod sealed;
 mod sealed_file;
 mod search;
