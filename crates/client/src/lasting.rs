@@ -49,8 +49,8 @@ impl Client {
         Ok(EventStream { client: self.clone(), response, buffer: Vec::new(), after_seq })
     }
 
-    /// Exports every matching event behind `after_seq`, or from the first one on, by rising seq; `format` is `ndjson` or `csv`. The
-    /// server records it in the log before the first byte.
+    /// Exports every matching event behind `after_seq`, or from the first one on, by rising seq; `format` is one that the
+    /// server knows, such as `ndjson`, `csv` or `parquet`. The server records it in the log before the first byte.
     ///
     /// # Errors
     /// [`ClientError`] if the query is wrong or the server refused.

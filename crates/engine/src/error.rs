@@ -1,6 +1,6 @@
 //! Failures that any use case may meet.
 
-use annals_segment::{SegmentError, SegmentWriteError};
+use annals_segment::{ExportFileError, SegmentError, SegmentWriteError};
 use annals_store::{ObjectError, StoreError};
 
 /// The log itself failed, or was set up wrongly; not the caller's fault.
@@ -34,6 +34,9 @@ pub enum EngineError {
     /// A segment could not be made.
     #[error("a segment could not be made: {0}")]
     SegmentWrite(#[from] SegmentWriteError),
+    /// A Parquet file of an export cannot go on.
+    #[error(transparent)]
+    ExportFile(Box<ExportFileError>),
     /// An event was sealed by another process, and its segment cannot be opened here yet.
     #[error("the segment of seq {seq} cannot be opened yet; try again in a moment")]
     NotOpenYet {

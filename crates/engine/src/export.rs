@@ -5,6 +5,7 @@
 
 mod csv;
 mod deletions;
+mod parquet;
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use crate::reads::{AUDIT_LOG, target_of};
 use crate::search::{Readable, SearchError};
 use crate::walk::{self, Walk};
 pub(crate) use deletions::Deletions;
+use parquet::ParquetFile;
 
 pub use csv::CSV_COLUMNS;
 
@@ -37,6 +39,8 @@ pub enum ExportFormat {
     Lines(EventFormat),
     /// Comma-separated values, RFC 4180, see [`CSV_COLUMNS`].
     Csv,
+    /// One Parquet file with a column for each part of an event, see [`EXPORT_COLUMNS`](annals_segment::EXPORT_COLUMNS).
+    Parquet,
 }
 
 impl ExportFormat {
@@ -46,7 +50,14 @@ impl ExportFormat {
     /// Every form.
     pub fn all() -> impl Iterator<Item = ExportFormat> {
         let lines = EventFormat::ALL.into_iter().map(ExportFormat::Lines);
-        [ExportFormat::NDJSON, ExportFormat::Csv].into_iter().chain(lines.skip(1))
+        [ExportFormat::NDJSON, ExportFormat::Csv, ExportFormat::Parquet].into_iter().chain(lines.skip(1))
+    }
+
+    /// The names of all forms, as a message lists them; `last` is the word before the last one.
+    pub fn names(last: &str) -> String {
+        let names: Vec<String> = ExportFormat::all().map(|format| format!("`{format}`")).collect();
+        let (end, others) = names.split_last().expect("there are forms");
+        format!("{} {last} {end}", others.join(", "))
     }
 
     /// Its name.
@@ -55,6 +66,7 @@ impl ExportFormat {
             ExportFormat::Lines(EventFormat::Native) => "ndjson",
             ExportFormat::Lines(format) => format.name(),
             ExportFormat::Csv => "csv",
+            ExportFormat::Parquet => "parquet",
         }
     }
 
@@ -64,7 +76,13 @@ impl ExportFormat {
             ExportFormat::Lines(format) if format.is_json() => "ndjson",
             ExportFormat::Lines(_) => "log",
             ExportFormat::Csv => "csv",
+            ExportFormat::Parquet => "parquet",
         }
+    }
+
+    /// A file holds one event behind the other, so that it can be cut behind any of them and gone on with. Otherwise it is whole or of no use.
+    pub const fn has_records(self) -> bool {
+        !matches!(self, ExportFormat::Parquet)
     }
 }
 
@@ -76,9 +94,7 @@ impl fmt::Display for ExportFormat {
 
 /// A text that is no format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a format; there are `ndjson`, `csv`, `coder`, `classic`, `stackdriver`, `human`, `ocsf` and `ecs`"
-)]
+#[error("not a format; there are {}", ExportFormat::names("and"))]
 pub struct ExportFormatError;
 
 impl FromStr for ExportFormat {
@@ -127,6 +143,8 @@ pub struct Export {
     walk: Walk,
     /// A line of column names is to come.
     wants_head: bool,
+    /// The file, where the form is one.
+    file: Option<ParquetFile>,
     deletions: Deletions,
 }
 
@@ -144,6 +162,10 @@ impl Export {
     /// The form of its events.
     pub fn format(&self) -> ExportFormat {
         self.format
+    }
+
+    fn is_done(&self) -> bool {
+        self.walk.is_done() && self.file.as_ref().is_none_or(ParquetFile::is_done)
     }
 
     /// Lines of column names to come before the events: one for CSV that begins at the first event, so that parts of an export can
@@ -173,6 +195,7 @@ impl Engine {
         let count = walk::count(&parts, &filter, &seqs)?;
         drop(parts);
 
+        let file = (format == ExportFormat::Parquet).then(ParquetFile::new).transpose()?;
         let after = json!({"query": query.trim(), "format": format.name(), "event_count": count});
         let mut event = OwnEvent::new("export", AUDIT_LOG, &target_of(query)).after(after);
         if let Some(after_seq) = after_seq {
@@ -185,41 +208,50 @@ impl Engine {
             format,
             walk: Walk::new(filter, seqs),
             wants_head: format == ExportFormat::Csv && after_seq.is_none(),
+            file,
             deletions: Deletions::for_events(self, count)?,
         })
     }
 
     /// Appends the next events to `out`, whole lines, and says whether there may be more. Where it failed, what was appended
-    /// before is whole too.
+    /// before is whole too. Of a Parquet file it appends the next bytes, none while a row group is being filled.
     ///
     /// # Errors
     /// [`EngineError`] if the log failed; trying again goes on behind the last event.
     pub fn export_batch(&self, export: &mut Export, out: &mut Vec<u8>) -> Result<bool, EngineError> {
         let begin = out.len();
+        // A row group is larger than a batch: it goes out before the next one is begun.
+        if export.file.as_mut().is_some_and(|file| file.hand_out(out, BATCH_BYTES)) {
+            return Ok(!export.is_done());
+        }
         if std::mem::take(&mut export.wants_head) {
             csv::push_head(out);
         }
         let registry = self.registry.current().registry;
-        let Export { walk, deletions, format, .. } = export;
+        let Export { walk, deletions, format, file, .. } = export;
         walk.go(self, &mut |seq, record| {
-            let event = StoredEvent::read(record)?;
+            let stored = StoredEvent::read(record)?;
             let is_deleted =
-                self.is_deleted(&registry, &event, seq, |kind, id| deletions.deleted_at(self, kind, id))?;
-            let added = self.added_to(&registry, &event, seq, is_deleted);
-            let event = AuditLog::new(&event, added)?;
-            match format {
-                ExportFormat::Lines(format) => {
+                self.is_deleted(&registry, &stored, seq, |kind, id| deletions.deleted_at(self, kind, id))?;
+            let added = self.added_to(&registry, &stored, seq, is_deleted);
+            let event = AuditLog::new(&stored, added)?;
+            let goes_on = match (&mut *file, &*format) {
+                (Some(file), _) => file.push(&stored, &event)?,
+                (None, ExportFormat::Lines(format)) => {
                     format.push(out, &event);
                     out.push(b'\n');
+                    out.len() - begin < BATCH_BYTES
                 }
-                ExportFormat::Csv => csv::push_row(out, &event),
-            }
-            Ok(if out.len() - begin < BATCH_BYTES {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
+                (None, _) => {
+                    csv::push_row(out, &event);
+                    out.len() - begin < BATCH_BYTES
+                }
+            };
+            Ok(if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
-        Ok(!export.walk.is_done())
+        if let Some(file) = export.file.as_mut().filter(|_| export.walk.is_done()) {
+            file.finish()?;
+        }
+        Ok(!export.is_done())
     }
 }

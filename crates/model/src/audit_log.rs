@@ -393,7 +393,7 @@ pub struct AuditActor<'a> {
 /// The zero time of Coder's API, shown where a time is not known.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 /// Coder's "no UUID".
-pub(crate) const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
+pub const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What is added on reading: looked up or computed, not stored.
 #[derive(Debug, Clone, Default)]

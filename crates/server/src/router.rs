@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
+use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::pages::manage::{account, groups, license, organizations, people, settings, tokens};
@@ -120,6 +120,12 @@ routes! {
     post "/license/{id}/remove" license::remove_license,
 }
 
+/// Files to keep go as they are: exports are written as fast as they are read, and compressing takes three times as long as making them; Parquet
+/// and evidence are compressed already.
+fn is_no_file(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(header::CONTENT_DISPOSITION)
+}
+
 pub(crate) fn router(app: App) -> Router {
     listed()
         .fallback(error::unknown_route)
@@ -131,13 +137,8 @@ pub(crate) fn router(app: App) -> Router {
             Duration::from_secs(REQUEST_SECONDS),
         ))
         .layer(
-            CompressionLayer::new().compress_when(
-                // An export is written as fast as it is read; compressing takes three times as long as making it. Streams of events
-                // are left out by default, as each event must go at once.
-                DefaultPredicate::new()
-                    .and(NotForContentType::const_new(api::export::NDJSON))
-                    .and(NotForContentType::const_new("text/csv")),
-            ),
+            // Streams of events are left out by default, as each event must go at once.
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_file)),
         )
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(middleware::log_requests))

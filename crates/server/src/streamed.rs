@@ -29,10 +29,11 @@ enum Message {
 pub(crate) struct Gone;
 
 impl Chunks {
-    /// Waits until there is room for a chunk, so that a slow reader holds up the work and not the memory.
+    /// Waits until there is room for a chunk, so that a slow reader holds up the work and not the memory. Without bytes it says whether the
+    /// reader is still there.
     pub(crate) async fn send(&self, chunk: Vec<u8>) -> Result<(), Gone> {
         if chunk.is_empty() {
-            return Ok(());
+            return if self.sender.is_closed() { Err(Gone) } else { Ok(()) };
         }
         self.send_message(Message::Chunk(chunk.into())).await
     }

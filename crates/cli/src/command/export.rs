@@ -2,9 +2,10 @@
 
 mod evidence;
 mod records;
+mod whole;
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use annals_engine::{ExportFormat, ExportRequest, Principal};
@@ -13,6 +14,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use self::records::{LastEvent, Records};
+use self::whole::WholeFile;
 use crate::command::query::QueryText;
 use crate::command::search::report_failure;
 use crate::output;
@@ -22,21 +24,25 @@ use crate::target::{Target, TargetArgs};
 ///
 /// Ends at the event that was the newest when it began. Each export is recorded in the log, also one that works in place.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "An export that was cut off goes on with --resume behind the last whole line of FILE.
+#[command(
+    after_help = "An export that was cut off goes on with --resume behind the last whole line of FILE. A Parquet file stands under its name when it is
+whole and not before; --after-seq makes another one for what came later, and other programs read several as one.
 In CSV, a cell that begins with = + - @ tab or CR has an apostrophe in front, so that no spreadsheet takes it for a formula.
 
 Examples:
   annals export --out audit.ndjson
   annals export outcome:denied since:30d --format csv --out denied.csv
+  annals export since:90d --format parquet --out audit-1.parquet
   annals export --server http://127.0.0.1:2662 --token annals_read_... --out audit.ndjson --resume
   annals export --format coder since:1d | your-collector
   annals export --evidence resource_id:7b2e… --out evidence.tar.gz
   annals export --evidence seq:1000..1999 --out evidence.tar.gz
-  annals export --after-seq 1234 | your-siem-forwarder")]
+  annals export --after-seq 1234 | your-siem-forwarder"
+)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     query: QueryText,
-    /// Form of the events: `ndjson` as the API shows them, `csv`, or a line each for other programs
+    /// Form of the events: `ndjson` as the API shows them, `csv`, `parquet` for DuckDB and others, or a line each for other programs
     #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = formats())]
     format: String,
     /// Write evidence instead: the events with their proofs, as .tar.gz, for `annals verify`. A query of `seq:FROM..TO` alone, or none, proves that
@@ -59,12 +65,16 @@ fn formats() -> clap::builder::PossibleValuesParser {
 }
 
 const BAR: &str = "{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
+/// Where events cannot be counted as they come.
+const BYTES: &str = "{spinner} {bytes} in {elapsed}";
 /// Bytes of a file that are read at once.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// Where the events go.
 enum Out {
     File(File),
+    /// A file that gets its name when it is whole.
+    Whole(WholeFile),
     Standard,
 }
 
@@ -90,9 +100,11 @@ pub(crate) fn run(args: &ExportArgs, target: &TargetArgs, json: bool) -> anyhow:
         return evidence::run(&query, out, target, json);
     }
     let format: ExportFormat = args.format.parse()?;
+    check_place(args, format)?;
     let target = target.open(annals_engine::Options::default())?;
     let (out, after_seq) = match &args.out {
         None => (Out::Standard, args.after_seq),
+        Some(path) if !format.has_records() => (Out::Whole(WholeFile::create(path)?), args.after_seq),
         Some(path) => {
             let (file, last) = open(path, format, args.resume)?;
             let resumed = last.map(|last| seq_of(&last, &target)).transpose()?;
@@ -102,31 +114,69 @@ pub(crate) fn run(args: &ExportArgs, target: &TargetArgs, json: bool) -> anyhow:
     let mut writer = Writer { out, records: Records::new(format), bar: ProgressBar::hidden(), json };
     let result = export(&target, &query, format, after_seq, &mut writer);
     writer.bar.finish_and_clear();
-    let begun = match (result, &args.out) {
-        (Ok(begun), _) => begun,
-        (Err(error), Some(path)) if writer.records.bytes == 0 && after_seq.is_none() => {
+    let begun = match result {
+        Ok(begun) => begun,
+        Err(error) => return failed(error, args, &query, writer, after_seq, json),
+    };
+    let path = args.out.as_deref().unwrap_or(Path::new(""));
+    match writer.out {
+        Out::File(file) => file.sync_all().context("the file could not be brought to the disk")?,
+        Out::Whole(file) => file.keep(path)?,
+        Out::Standard => return Ok(output::GOOD),
+    }
+    if json {
+        output::line(json!({"count": begun.count, "last_seq": begun.last_seq}))?;
+    } else {
+        let end = begun.last_seq.map(|seq| format!(", the log up to seq {seq}")).unwrap_or_default();
+        output::note(format_args!("{} events written to `{}`{end}", begun.count, path.display()));
+    }
+    Ok(output::GOOD)
+}
+
+/// Refuses a place that the form does not go to.
+fn check_place(args: &ExportArgs, format: ExportFormat) -> anyhow::Result<()> {
+    if format.has_records() {
+        return Ok(());
+    }
+    anyhow::ensure!(
+        !args.resume,
+        "--resume cannot go on with a {format} file, which is written whole or not at all; export again without it, or with --after-seq SEQ \
+         into a second file"
+    );
+    anyhow::ensure!(
+        args.out.is_some() || !std::io::stdout().is_terminal(),
+        "{format} is not for terminals; name a file with --out FILE, or a pipe"
+    );
+    Ok(())
+}
+
+/// Reports the failure, and says what there is of the file.
+fn failed(
+    error: anyhow::Error,
+    args: &ExportArgs,
+    query: &str,
+    writer: Writer,
+    after_seq: Option<u64>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let came = writer.records.bytes > 0;
+    match (&writer.out, &args.out) {
+        (Out::Whole(_), Some(path)) if came => {
+            Err(error
+                .context(format!("`{}` was not made, as not all of it came; export again", path.display())))
+        }
+        (Out::File(_), Some(path)) if came => {
+            let hint = format!("`{}` holds the first events; --resume goes on behind them", path.display());
+            Err(error.context(hint))
+        }
+        (Out::File(_), Some(path)) if after_seq.is_none() => {
             // Nothing came: no empty file is left, in the way of the next attempt.
             drop(writer);
             let _ = std::fs::remove_file(path);
-            return report_failure(error, &query, json);
+            report_failure(error, query, json)
         }
-        (Err(error), Some(path)) if writer.records.bytes > 0 => {
-            let hint = format!("`{}` holds the first events; --resume goes on behind them", path.display());
-            return Err(error.context(hint));
-        }
-        (Err(error), _) => return report_failure(error, &query, json),
-    };
-    if let Out::File(file) = &writer.out {
-        file.sync_all().context("the file could not be brought to the disk")?;
-        let path = args.out.as_deref().unwrap_or(Path::new("")).display();
-        if json {
-            output::line(json!({"count": begun.count, "last_seq": begun.last_seq}))?;
-        } else {
-            let end = begun.last_seq.map(|seq| format!(", the log up to seq {seq}")).unwrap_or_default();
-            output::note(format_args!("{} events written to `{path}`{end}", begun.count));
-        }
+        _ => report_failure(error, query, json),
     }
-    Ok(output::GOOD)
 }
 
 fn export(
@@ -164,6 +214,10 @@ fn export(
             begun
         }
     };
+    if !format.has_records() {
+        anyhow::ensure!(writer.records.are_whole_parquet(), "what came is no whole {format} file");
+        return Ok(begun);
+    }
     let came = writer.records.count - u64::from(begun.has_head);
     anyhow::ensure!(came == begun.count, "{} events were announced and {came} came", begun.count);
     Ok(begun)
@@ -179,15 +233,20 @@ fn plain(error: annals_engine::ExportError) -> anyhow::Error {
 
 impl Writer {
     fn begin(&mut self, begun: &Begun) {
-        if matches!(self.out, Out::File(_)) {
-            self.bar = output::progress_bar(BAR, self.json);
-            self.bar.set_length(begun.count);
+        match self.out {
+            Out::File(_) => {
+                self.bar = output::progress_bar(BAR, self.json);
+                self.bar.set_length(begun.count);
+            }
+            Out::Whole(_) => self.bar = output::progress_bar(BYTES, self.json),
+            Out::Standard => {}
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         match &mut self.out {
             Out::File(file) => file.write_all(bytes).context("the file cannot be written")?,
+            Out::Whole(file) => file.write(bytes)?,
             Out::Standard => match std::io::stdout().lock().write_all(bytes) {
                 // As every command: a reader that has gone away ends it quietly.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
@@ -197,7 +256,8 @@ impl Writer {
             },
         }
         self.records.push(bytes);
-        self.bar.set_position(self.records.count);
+        let is_counted = matches!(self.out, Out::File(_));
+        self.bar.set_position(if is_counted { self.records.count } else { self.records.bytes });
         Ok(())
     }
 }

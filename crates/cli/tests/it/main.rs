@@ -14,6 +14,7 @@ mod follow;
 mod foreign;
 mod import;
 mod matrix;
+mod parquet;
 mod people;
 mod proof;
 mod python;

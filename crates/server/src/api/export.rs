@@ -13,7 +13,7 @@ use crate::error::{ApiError, Problem};
 use crate::streamed::{Chunks, streamed};
 
 /// Events line by line.
-pub(crate) const NDJSON: &str = "application/x-ndjson";
+const NDJSON: &str = "application/x-ndjson";
 /// How many events come, exactly.
 const ANNALS_COUNT: HeaderName = HeaderName::from_static("annals-count");
 /// The last event of the log when the export began.
@@ -26,8 +26,8 @@ const ANNALS_LAST_SEQ: HeaderName = HeaderName::from_static("annals-last-seq");
     get, path = "/api/v2/audit/export", tag = "audit",
     params(
         ("q" = Option<String>, Query, description = "Query text"),
-        ("format" = Option<String>, Query, description = "`ndjson` (default): one event a line, as `GET /api/v2/audit/{id}` shows it. `csv`: RFC 4180; a cell that begins with `=`, `+`, `-`, `@`, tab or CR gets an apostrophe in front. One line an event for other programs: `coder`, `classic`, `stackdriver`, `human`, `ocsf`, `ecs`"),
-        ("after_seq" = Option<u64>, Query, description = "Go on behind this seq; CSV has no line of column names then"),
+        ("format" = Option<String>, Query, description = "`ndjson` (default): one event a line, as `GET /api/v2/audit/{id}` shows it. `csv`: RFC 4180; a cell that begins with `=`, `+`, `-`, `@`, tab or CR gets an apostrophe in front. `parquet`: one file for DuckDB, Spark and others, whole or without a footer. One line an event for other programs: `coder`, `classic`, `stackdriver`, `human`, `ocsf`, `ecs`"),
+        ("after_seq" = Option<u64>, Query, description = "Go on behind this seq; CSV has no line of column names then, and Parquet is a file of its own"),
     ),
     responses(
         (status = 200, description = "The events; cut off visibly if they are not all", content_type = "application/x-ndjson", body = String,
@@ -50,10 +50,7 @@ pub(crate) async fn export_events(
     principal.may_read()?;
     let mut parameters = Parameters::new(pairs);
     let query = parameters.text("q");
-    let format = parameters.parsed::<ExportFormat>(
-        "format",
-        "`ndjson`, `csv`, `coder`, `classic`, `stackdriver`, `human`, `ocsf` or `ecs`",
-    );
+    let format = parameters.parsed::<ExportFormat>("format", &ExportFormat::names("or"));
     let format = format.unwrap_or(ExportFormat::NDJSON);
     let after_seq = parameters.parsed::<u64>("after_seq", "a seq such as 1234");
     parameters.finish()?;
@@ -75,6 +72,7 @@ fn headers(app: &App, export: &Export) -> HeaderMap {
         (ExportFormat::Lines(_), _) => "text/plain; charset=utf-8",
         (ExportFormat::Csv, true) => "text/csv; charset=utf-8; header=present",
         (ExportFormat::Csv, false) => "text/csv; charset=utf-8; header=absent",
+        (ExportFormat::Parquet, _) => "application/vnd.apache.parquet",
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(ANNALS_COUNT, export.count().into());
@@ -112,7 +110,7 @@ async fn write(app: App, mut export: Export, chunks: Chunks) {
                 let _ = chunks.end().await;
                 return;
             }
-            // The reader sees that the answer is cut off, and goes on behind the last line.
+            // The reader sees that the answer is cut off, and goes on behind the last line, or asks for the file again.
             Err(cause) => return error!(error = %cause, "an export was cut off"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use annals_engine::CSV_COLUMNS;
+use annals_engine::{CSV_COLUMNS, ExportFormat};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 
@@ -185,6 +185,38 @@ async fn what_is_wrong_is_refused_and_not_recorded() {
         assert_eq!(json(reply).await["validations"][0]["field"], field, "{more}");
     }
     assert_eq!(server.count("resource_type:audit_log action:export").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parquet_file_is_named_whole_and_not_compressed_again() {
+    let server = TestServer::start().await;
+    for n in 0..5 {
+        server.post_events(template_event(&format!("t-{n}"), "")).await;
+    }
+    let path = "/api/v2/audit/export?format=parquet&q=";
+    for (query, count) in [("resource_type:template", "5"), ("resource_target:nothing", "0")] {
+        let reply =
+            server.get(&format!("{path}{query}")).header(ACCEPT_ENCODING, "gzip").send().await.unwrap();
+        let header = |name: &str| reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header(CONTENT_TYPE.as_str()).unwrap(), "application/vnd.apache.parquet");
+        assert_eq!(header("annals-count").unwrap(), count);
+        assert_eq!(header(CONTENT_ENCODING.as_str()), None);
+        assert!(header(CONTENT_DISPOSITION.as_str()).unwrap().ends_with("Z.parquet\""));
+        let file = reply.bytes().await.unwrap();
+        assert!(file.starts_with(b"PAR1") && file.ends_with(b"PAR1"), "{query}: {} bytes", file.len());
+    }
+    let recorded = server.search("resource_type:audit_log action:export").await;
+    assert_eq!(recorded["audit_logs"][1]["diff"]["format"]["new"], "parquet");
+
+    // What is refused names every form, and so does the description.
+    let reply = server.get("/api/v2/audit/export?format=xml").send().await.unwrap();
+    let refused = json(reply).await["validations"][0]["detail"].to_string();
+    let description = json(server.get("/api/v2/openapi.json").send().await.unwrap()).await;
+    let described = description["paths"]["/api/v2/audit/export"].to_string();
+    for format in ExportFormat::all() {
+        assert!(refused.contains(&format!("`{format}`")), "{format}: {refused}");
+        assert!(described.contains(&format!("`{format}`")), "{format}");
+    }
 }
 
 /// Each large enough that no buffer on the way holds all of it.

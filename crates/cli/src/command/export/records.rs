@@ -1,4 +1,5 @@
-//! Where the records of an exported file end: to count them, and to find the last whole one of a file that was cut off.
+//! Where the records of an exported file end: to count them, and to find the last whole one of a file that was cut off. A Parquet file has none; of it
+//! is known whether it begins and ends as a whole one does.
 
 use annals_engine::ExportFormat;
 use annals_model::formats::EventFormat;
@@ -26,6 +27,9 @@ pub(super) struct Records {
 /// Bytes of a record's begin that are kept: a seq of twenty digits and a comma fit.
 const HEAD_BYTES: usize = 64;
 
+/// What a Parquet file begins and ends with.
+const PARQUET_WORD: &[u8] = b"PAR1";
+
 impl Records {
     pub(super) fn new(format: ExportFormat) -> Records {
         Records {
@@ -43,6 +47,9 @@ impl Records {
 
     /// Takes the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        if !self.format.has_records() {
+            return self.push_to_file(bytes);
+        }
         let mut from = 0;
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
@@ -59,6 +66,19 @@ impl Records {
         self.take(&bytes[from..]);
     }
 
+    fn push_to_file(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let room = PARQUET_WORD.len().saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..room]);
+        self.line.extend_from_slice(&bytes[bytes.len().saturating_sub(PARQUET_WORD.len())..]);
+        self.line.drain(..self.line.len().saturating_sub(PARQUET_WORD.len()));
+    }
+
+    /// The bytes begin and end as a whole Parquet file does. It is larger than the word that stands on both ends.
+    pub(super) fn are_whole_parquet(&self) -> bool {
+        self.bytes > 2 * PARQUET_WORD.len() as u64 && self.head == PARQUET_WORD && self.line == PARQUET_WORD
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         self.open_bytes += bytes.len() as u64;
         match self.format {
@@ -66,7 +86,7 @@ impl Records {
                 let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
                 self.head.extend_from_slice(&bytes[..room]);
             }
-            ExportFormat::Lines(_) => self.line.extend_from_slice(bytes),
+            ExportFormat::Lines(_) | ExportFormat::Parquet => self.line.extend_from_slice(bytes),
         }
     }
 
@@ -94,6 +114,7 @@ impl Records {
                 std::str::from_utf8(cell).ok().and_then(|cell| cell.parse().ok()).map(LastEvent::Seq)
             }
             ExportFormat::Lines(format) => event_of(format, &self.last_line),
+            ExportFormat::Parquet => None,
         };
         match found {
             Some(found) => Ok(Some(found)),
@@ -145,6 +166,23 @@ mod tests {
             text.as_bytes().chunks(size).for_each(|chunk| records.push(chunk));
             assert_eq!((records.count, records.bytes), (count, whole.len() as u64), "{text:?} by {size}");
             assert_eq!(records.last_event().unwrap(), last_seq.map(LastEvent::Seq), "{text:?} by {size}");
+        }
+    }
+
+    #[test]
+    fn a_parquet_file_is_whole_with_its_word_on_both_ends() {
+        for (text, expect) in [
+            ("PAR1 rows PAR1", true),
+            ("PAR1 rows", false),
+            ("rows PAR1", false),
+            ("PAR1", false),
+            ("", false),
+        ] {
+            for size in 1..=text.len().max(1) {
+                let mut records = Records::new(ExportFormat::Parquet);
+                text.as_bytes().chunks(size).for_each(|chunk| records.push(chunk));
+                assert_eq!(records.are_whole_parquet(), expect, "{text:?} by {size}");
+            }
         }
     }
 
