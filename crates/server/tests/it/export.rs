@@ -211,7 +211,7 @@ async fn a_parquet_file_is_named_whole_and_not_compressed_again() {
     // What is refused names every form, and so does the description.
     let reply = server.get("/api/v2/audit/export?format=xml").send().await.unwrap();
     let refused = json(reply).await["validations"][0]["detail"].to_string();
-    let description = json(server.get("/api/v2/openapi.json").send().await.unwrap()).await;
+    let description = json(server.get("/api/openapi.json").send().await.unwrap()).await;
     let described = description["paths"]["/api/v2/audit/export"].to_string();
     for format in ExportFormat::all() {
         assert!(refused.contains(&format!("`{format}`")), "{format}: {refused}");
