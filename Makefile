@@ -32,6 +32,7 @@ bench: ## Benchmarks at ANNALS_BENCH_EVENTS (10m; 1m takes minutes), beside peer
 	$(BENCH) search --peers $(PEERS)
 	$(BENCH) scale
 	$(BENCH) whole $(CARGO_TARGET_DIR)/release/annals
+	$(BENCH) export
 	$(BENCH) foreign
 	$(BENCH) ingest $(CARGO_TARGET_DIR)/release/annals
 	$(BENCH) inserts

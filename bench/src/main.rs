@@ -4,7 +4,7 @@ mod run;
 
 use anyhow::Context as _;
 
-const USAGE: &str = "usage: annals-bench load | search [--peers NAMES] | scale | whole ANNALS | foreign | ingest ANNALS [EVENTS] | inserts | report";
+const USAGE: &str = "usage: annals-bench load | search [--peers NAMES] | scale | whole ANNALS | export | foreign | ingest ANNALS [EVENTS] | inserts | report";
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
@@ -14,6 +14,7 @@ fn main() -> anyhow::Result<()> {
         "search" => run::search::main(args),
         "scale" => run::scale::main(),
         "whole" => run::whole::main(args),
+        "export" => run::export::main(),
         "foreign" => run::foreign::main(),
         "ingest" => run::ingest::main(args),
         "inserts" => run::inserts::main(),

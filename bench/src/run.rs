@@ -1,5 +1,6 @@
 //! One file a benchmark.
 
+pub(crate) mod export;
 pub(crate) mod foreign;
 pub(crate) mod ingest;
 pub(crate) mod inserts;
