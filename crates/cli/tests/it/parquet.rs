@@ -72,7 +72,7 @@ fn event(n: usize) -> String {
     let action = ["create", "write", "delete"][n % 3];
     let (user, organization) = (n % 7, n % 2);
     let mut more = String::new();
-    if n % 5 > 0 {
+    if !n.is_multiple_of(5) {
         let agent =
             ["say \\\"hi\\\"", "two\\r\\nlines", "emoji 🦀 and \\u202ertl", "nul \\u0000 byte"][n % 4];
         write!(

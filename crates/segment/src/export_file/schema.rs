@@ -45,7 +45,7 @@ pub(super) const TEXT_COUNT: usize = 17;
 /// The last columns are JSON and never NULL.
 pub(super) const JSON_COUNT: usize = 3;
 
-/// The level that costs least: an export is made while somebody waits for it. Level 3 saves a tenth of the file.
+/// Of the events of the benchmarks level 3 makes files that are 5 % larger, at a sixth fewer events a second.
 const ZSTD_LEVEL: i32 = 1;
 
 /// The schema. JSON is declared as a text, for the reason that segments have: some engines parse a column marked as JSON and lose its exact bytes.
