@@ -2,11 +2,8 @@
 
 use ipnet::IpNet;
 
-use crate::Sink;
 use crate::setting::{Setting, SettingFault, Settings};
-
-/// Makes a sink of checked settings.
-type Open = fn(&Settings, &Surroundings) -> Result<Box<dyn Sink>, SettingFault>;
+use crate::{Sink, files, log, otlp, s3, splunk, syslog, webhook};
 
 /// A kind of receiver.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +21,9 @@ pub struct Kind {
     /// Makes one of checked settings. Nothing is sent or connected yet, but files may be opened.
     pub(crate) open: Open,
 }
+
+/// Makes a sink of checked settings.
+pub(crate) type Open = fn(&Settings, &Surroundings) -> Result<Box<dyn Sink>, SettingFault>;
 
 /// What a sink should know of the server that it works for.
 #[derive(Debug, Clone)]
@@ -43,7 +43,8 @@ pub struct Surroundings {
 }
 
 /// Every kind, in the order of menus.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] =
+    &[splunk::KIND, webhook::KIND, syslog::KIND, otlp::KIND, s3::KIND, files::KIND, log::KIND];
 
 impl Kind {
     /// Finds a kind by its name.

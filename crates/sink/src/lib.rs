@@ -8,15 +8,68 @@
 //! opened. A new one is a file and a line in [`KINDS`].
 //!
 //! Read [`Sink`] first.
+//!
+//! ```
+//! use annals_sink::{Kind, Outcome, Outgoing, Settings, Surroundings};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let kind = Kind::from_name("files").expect("one of the kinds");
+//! let mut settings = Settings::default();
+//! settings.set("directory", &dir.path().join("archive").display().to_string());
+//! settings.set("gzip", "false");
+//! let surroundings = Surroundings {
+//!     stream: "archive".to_owned(),
+//!     origin: "log.example.com".to_owned(),
+//!     version: "1.0.0",
+//!     is_json: true,
+//!     private_networks: Vec::new(),
+//!     any_network: false,
+//! };
+//! let checked = kind.check(&settings).expect("nothing is missing");
+//! let mut sink = kind.open(&checked, &surroundings)?;
+//! let event = Outgoing {
+//!     seq: 7,
+//!     id: "0190a1b2-0000-7000-8000-000000000007".to_owned(),
+//!     time_us: 0,
+//!     received_us: 1_763_000_000_000_000,
+//!     action: "login".to_owned(),
+//!     resource_type: "user".to_owned(),
+//!     outcome: Outcome::Success,
+//!     line: r#"{"seq":7}"#.to_owned(),
+//! };
+//! sink.send(&[event])?;
+//! sink.settle()?;
+//! let file = "archive/2025/11/13/02/00000000000000000007-00000000000000000007.ndjson";
+//! assert_eq!(std::fs::read_to_string(dir.path().join(file))?, "{\"seq\":7}\n");
+//!
+//! // A setting that is not there is named, and so is what there is.
+//! settings.set("folder", "x");
+//! assert!(kind.check(&settings).is_err_and(|faults| faults[0].name == "folder"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod address;
+mod clock;
+mod files;
+mod http;
 mod kind;
+mod log;
+mod objects;
+mod otlp;
+mod reason;
+mod s3;
 mod setting;
+mod splunk;
+mod syslog;
+mod tls;
+mod webhook;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use kind::{KINDS, Kind, Surroundings};
 pub use setting::{Setting, SettingFault, SettingKind, Settings};
+pub use webhook::new_webhook_secret;
 
 /// An event on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +122,13 @@ pub trait Sink: Send + fmt::Debug {
         false
     }
 
-    /// Hands a batch over: not empty, by rising seq. What was handed over counts as received once [`Sink::settle`] returned; after an error of
-    /// either, everything since the last settling is sent again.
+    /// How long to wait for a batch to fill: nothing for receivers that want each event at once, more where every batch is an object.
+    fn linger(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Hands a batch over: not empty, by rising seq. What was handed over counts as received once [`Sink::settle`] returned; after
+    /// [`SendError::Later`] of either, everything since the last settling is sent again. After a refusal, what was handed over before it stays so.
     ///
     /// # Errors
     /// [`SendError`].

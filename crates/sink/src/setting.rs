@@ -50,6 +50,28 @@ pub struct Setting {
     pub is_required: bool,
 }
 
+impl Setting {
+    /// A setting that may be left out.
+    pub(crate) const fn new(
+        name: &'static str,
+        label: &'static str,
+        about: &'static str,
+        kind: SettingKind,
+    ) -> Setting {
+        Setting { name, label, about, kind, default: "", is_required: false }
+    }
+
+    /// As it is, with the value where none is given.
+    pub(crate) const fn or(self, default: &'static str) -> Setting {
+        Setting { default, ..self }
+    }
+
+    /// As it is, but it must be given.
+    pub(crate) const fn required(self) -> Setting {
+        Setting { is_required: true, ..self }
+    }
+}
+
 /// What is wrong with a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {what}")]
@@ -58,6 +80,12 @@ pub struct SettingFault {
     pub name: String,
     /// What is wrong, and what is expected; never the value of a secret.
     pub what: String,
+}
+
+impl SettingFault {
+    pub(crate) fn new(name: &str, what: impl Into<String>) -> SettingFault {
+        SettingFault { name: name.to_owned(), what: what.into() }
+    }
 }
 
 /// Values by name. Its `Debug` shows names only.

@@ -69,7 +69,7 @@ pub use log::Head;
 pub use logins::{LoginFailures, PendingLogin};
 pub use manifest::{LogState, SegmentRow};
 pub use objects::{
-    ListedObject, Object, ObjectError, ObjectStats, ObjectVersion, Objects, ObjectsLocation,
+    ListedObject, Object, ObjectError, ObjectStats, ObjectVersion, ObjectWriter, Objects, ObjectsLocation,
     ObjectsLocationError,
 };
 pub use organizations::{Membership, Organization, OrganizationId, OrganizationRole};

@@ -8,6 +8,7 @@ mod object;
 mod s3;
 mod shared;
 mod versions;
+mod writer;
 
 use std::ops::Range;
 use std::path::Path;
@@ -22,6 +23,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 pub use error::ObjectError;
 pub use location::{ObjectsLocation, ObjectsLocationError};
 pub use object::Object;
+pub use writer::ObjectWriter;
 
 use crate::files::{make_private_dir, sync_parent, write_whole};
 use crate::objects::error::in_file;

@@ -1,4 +1,5 @@
-//! Parts that tests use: a private PostgreSQL, private S3 servers, DuckDB, promtool, an OpenID Connect provider, a browser.
+//! Parts that tests use: a private PostgreSQL, private S3 servers, DuckDB, promtool, an OpenID Connect provider, a browser, and
+//! receivers of event streams: rsyslog, OpenTelemetry, Splunk's protocol, webhooks.
 //!
 //! It knows nothing about Annals, and nothing that ships depends on it. A server listens on a free port of the loopback
 //! address, keeps its data in a directory under the system's temporary one, and ends with the test's process, however
@@ -17,6 +18,8 @@ mod duckdb;
 mod oidc;
 mod postgres;
 mod promtool;
+mod receiver;
+mod rsyslog;
 mod s3;
 mod versioned_s3;
 mod watcher;
@@ -26,6 +29,8 @@ pub use duckdb::duckdb;
 pub use oidc::OidcProvider;
 pub use postgres::Postgres;
 pub use promtool::check_metrics;
+pub use receiver::{Fault, Receiver};
+pub use rsyslog::Rsyslog;
 pub use s3::S3;
 pub use versioned_s3::VersionedS3;
 

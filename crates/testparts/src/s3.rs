@@ -48,6 +48,11 @@ impl S3 {
         format!("s3://{BUCKET}")
     }
 
+    /// The directory in which it keeps the objects of the bucket, as files.
+    pub fn bucket_dir(&self) -> PathBuf {
+        self.dir.join(BUCKET)
+    }
+
     /// Environment variables that lead to the server.
     pub fn env(&self) -> Vec<(String, String)> {
         [

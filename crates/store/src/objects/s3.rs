@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::HttpClient;
+use object_store::client::{HttpClient, HttpConnector};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientConfigKey, ObjectStoreExt as _, PutPayload, RetryConfig, WriteMultipart,
+    BackoffConfig, ClientConfigKey, ClientOptions, ObjectStoreExt as _, PutPayload, RetryConfig,
+    WriteMultipart,
 };
 
 use crate::objects::versions;
@@ -40,15 +41,49 @@ pub(super) fn clients(
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = match settings {
         None => AmazonS3Builder::from_env(),
-        Some(settings) => {
-            let mut builder = AmazonS3Builder::new();
-            for (name, value) in settings {
-                builder = builder.with_config(name.to_ascii_lowercase().parse()?, value);
-            }
-            builder
-        }
+        Some(settings) => with_settings(AmazonS3Builder::new(), settings)?,
     };
-    builder = builder.with_bucket_name(bucket).with_retry(RetryConfig {
+    builder = with_limits(builder.with_bucket_name(bucket));
+    let http = versions::client(&builder)?;
+    Ok((builder.build()?, http))
+}
+
+/// Makes a client that only writes, over an HTTP client that has its own limits and decides what may be reached. `settings` come before what the
+/// environment says, if that is asked at all.
+pub(super) fn writing_client(
+    bucket: &str,
+    settings: &[(String, String)],
+    from_env: bool,
+    http: reqwest::Client,
+) -> Result<AmazonS3, object_store::Error> {
+    let builder = if from_env { AmazonS3Builder::from_env() } else { AmazonS3Builder::new() };
+    let builder = with_settings(builder, settings)?.with_bucket_name(bucket);
+    with_limits(builder).with_http_connector(Given(http)).build()
+}
+
+/// Hands out a client that is there already.
+#[derive(Debug)]
+struct Given(reqwest::Client);
+
+impl HttpConnector for Given {
+    fn connect(&self, _: &ClientOptions) -> Result<HttpClient, object_store::Error> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
+}
+
+fn with_settings(
+    mut builder: AmazonS3Builder,
+    settings: &[(String, String)],
+) -> Result<AmazonS3Builder, object_store::Error> {
+    for (name, value) in settings {
+        builder = builder.with_config(name.to_ascii_lowercase().parse()?, value);
+    }
+    Ok(builder)
+}
+
+/// Sets how often and how long a request is tried; limits that are set already stay.
+fn with_limits(builder: AmazonS3Builder) -> AmazonS3Builder {
+    let mut builder = builder.with_retry(RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(2),
@@ -65,8 +100,7 @@ pub(super) fn clients(
             builder = builder.with_config(key, value);
         }
     }
-    let http = versions::client(&builder)?;
-    Ok((builder.build()?, http))
+    builder
 }
 
 /// Writes an object; it is durable when this returns.
