@@ -18,6 +18,7 @@ pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod sources;
+pub(crate) mod streams;
 pub(crate) mod tail;
 pub(crate) mod token;
 pub(crate) mod user;

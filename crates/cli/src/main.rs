@@ -57,6 +57,8 @@ enum Command {
     Diff(command::diff::DiffArgs),
     /// Print resource types, fields, actions and settings that are tracked
     Resources(command::resources::ResourcesArgs),
+    /// Send events to receivers: Splunk, webhooks, syslog, OTLP, S3, files
+    Streams(command::streams::StreamsArgs),
     /// Manage people who may log in
     User(command::user::UserArgs),
     /// Manage organizations and who sees their events
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(args, &target, json),
         Command::Receipt(args) => command::receipt::run(args, &target).map(|()| output::GOOD),
         Command::Sources(args) => command::sources::run(args, &target, json),
+        Command::Streams(args) => command::streams::run(args, &target, json),
         Command::Erase(args) => command::erase::run(args, &target, json).map(|()| output::GOOD),
         Command::Retention(args) => command::retention::run(args, &target, json),
         Command::Hold(args) => command::retention::hold(args, &target, json),

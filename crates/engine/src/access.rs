@@ -92,6 +92,10 @@ impl SecretText {
         SecretText(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
     }
 
+    pub(crate) fn new(text: String) -> SecretText {
+        SecretText(text)
+    }
+
     /// Returns the text, to be shown or sent to its owner.
     pub fn reveal(&self) -> &str {
         &self.0

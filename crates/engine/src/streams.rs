@@ -11,6 +11,7 @@ mod secrets;
 mod sender;
 mod service;
 mod status;
+mod webhook;
 mod window;
 
 use std::ops::ControlFlow;
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::Engine;
+use crate::access::SecretText;
 use crate::error::{EngineError, ForbiddenError};
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
@@ -175,6 +177,14 @@ pub enum StreamError {
     BadNumber {
         /// What is expected.
         what: String,
+    },
+    /// Only webhooks are signed.
+    #[error(
+        "only webhooks have a secret for signatures, and `{name}` is none; change its secrets with annals streams change"
+    )]
+    NoSignatures {
+        /// The stream.
+        name: String,
     },
     /// The query has errors.
     #[error("the query has errors, and only a query without them can be streamed")]
@@ -339,11 +349,16 @@ impl Engine {
         self.store.stream(id)?.ok_or_else(|| StreamError::Unknown { name: id.0.clone() })
     }
 
-    /// Sets a stream up, and records it. A running server begins to send within a second.
+    /// Sets a stream up, and records it. A running server begins to send within a second. A webhook without a secret gets one, which is
+    /// returned and not shown again.
     ///
     /// # Errors
     /// [`StreamError`] if the caller may not, or something about it cannot be taken.
-    pub fn create_stream(&self, principal: &Principal, new: &NewStream<'_>) -> Result<Stream, StreamError> {
+    pub fn create_stream(
+        &self,
+        principal: &Principal,
+        new: &NewStream<'_>,
+    ) -> Result<(Stream, Option<SecretText>), StreamError> {
         self.put_stream(principal, new, maker_of(principal))
     }
 
@@ -356,7 +371,11 @@ impl Engine {
         principal: &Principal,
         new: &NewStream<'_>,
     ) -> Result<Stream, StreamError> {
-        self.put_stream(principal, new, StreamMaker::File)
+        if new.kind == webhook::WEBHOOK && new.settings.get(webhook::SECRET).is_empty() {
+            let what = "must be given: nobody would see the one that was made".to_owned();
+            return Err(StreamError::Settings(vec![SettingFault { name: webhook::SECRET.to_owned(), what }]));
+        }
+        Ok(self.put_stream(principal, new, StreamMaker::File)?.0)
     }
 
     fn put_stream(
@@ -364,7 +383,7 @@ impl Engine {
         principal: &Principal,
         new: &NewStream<'_>,
         made_by: StreamMaker,
-    ) -> Result<Stream, StreamError> {
+    ) -> Result<(Stream, Option<SecretText>), StreamError> {
         self.manage(principal, || OwnEvent::new("create", STREAM, new.name))?;
         let kind = Kind::from_name(new.kind)
             .ok_or_else(|| StreamError::UnknownKind { kind: new.kind.to_owned() })?;
@@ -373,7 +392,13 @@ impl Engine {
         }
         let name = checked_name(new.name)?;
         let query = self.checked_stream_query(new.query)?;
-        let settings = kind.check(&new.settings).map_err(StreamError::Settings)?;
+        let mut settings = new.settings.clone();
+        let is_unsigned = kind.name == webhook::WEBHOOK && settings.get(webhook::SECRET).is_empty();
+        let made_secret = is_unsigned.then(webhook::new_secret);
+        if let Some(secret) = &made_secret {
+            settings.set(webhook::SECRET, secret.reveal());
+        }
+        let settings = kind.check(&settings).map_err(StreamError::Settings)?;
         let now = self.now();
         let id = StreamId(random::event_id(now).to_string());
         let (open, secrets) = parted(kind, &settings);
@@ -410,7 +435,7 @@ impl Engine {
             return Err(StreamError::TooMany);
         }
         self.record_own(principal, event_on("create", &stream).after(snapshot(&stream, &secrets)));
-        Ok(stream)
+        Ok((stream, made_secret))
     }
 
     /// Encrypts the secrets of a stream.

@@ -1,13 +1,14 @@
 //! `annals serve`.
 
 mod reach;
+mod streams;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals_engine::{Engine, Options, Principal, RetentionReport, SealPolicy, SigningPolicy};
+use annals_engine::{Engine, Options, Principal, RetentionReport, SealPolicy, SigningPolicy, StreamService};
 use annals_server::BoundServer;
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use self::reach::{OidcFile, ReachArgs, ReachFile};
+use self::streams::{LineFormat, StreamArgs, StreamFile, StreamsFile};
 use crate::command::license::read_key;
 use crate::command::read_policies;
 use crate::command::retention::days;
@@ -64,6 +66,8 @@ pub(crate) struct ServeArgs {
     /// Keep events for so many days, such as 365d, unless `annals retention` has another rule for them; what is over is dropped every hour
     #[arg(long, value_name = "DAYS", env = "ANNALS_RETAIN", value_parser = days)]
     retain: Option<u32>,
+    #[command(flatten)]
+    streams: StreamArgs,
     /// Configuration file [default: annals.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "ANNALS_CONFIG")]
     config: Option<PathBuf>,
@@ -116,6 +120,14 @@ struct File {
     origin: Option<String>,
     checkpoint_every: Option<SignedDuration>,
     retain: Option<String>,
+    audit_log: Option<String>,
+    audit_log_format: Option<LineFormat>,
+    audit_log_rotate: Option<u64>,
+    #[serde(default)]
+    stream_networks: Vec<String>,
+    manifest_every: Option<SignedDuration>,
+    #[serde(default)]
+    stream: Vec<StreamFile>,
 }
 
 pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
@@ -133,6 +145,15 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
         ..target.clone()
     };
     let file_retain = file.retain.clone();
+    let streams = StreamsFile {
+        audit_log: file.audit_log,
+        audit_log_format: file.audit_log_format,
+        audit_log_rotate: file.audit_log_rotate,
+        stream_networks: file.stream_networks,
+        manifest_every: file.manifest_every,
+        streams: file.stream,
+    };
+    let stream_policy = streams::policy(&args.streams, &streams)?;
     let location = target.location()?;
     let policies = if args.policy.is_empty() { &file.policy } else { &args.policy };
     let options = Options {
@@ -150,6 +171,7 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
             args.checkpoint_every.or(file.checkpoint_every),
         )?),
         seal: seal_policy(args.segment_events.or(file.segment_events), args.seal_after.or(file.seal_after))?,
+        stream_networks: streams::networks(&args.streams, &streams)?,
         ..Options::default()
     };
     let reach = ReachFile {
@@ -174,6 +196,9 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
             keep_for(&engine, retain)?;
         }
     }
+    if engine.refusal().is_none() {
+        streams::apply(&engine, &args.streams, &streams)?;
+    }
     // Asked before the asynchronous part: the engine may wait for its database.
     let setup_secret = engine.setup_secret()?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -188,8 +213,11 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
             output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;
             output::line(format_args!("  {url}/setup?secret={}", secret.reveal()))?;
         }
+        let mut sending = StreamService::start(Arc::clone(&engine), stream_policy)?;
         let dropping = retain.map(|_| tokio::spawn(drop_what_is_over(Arc::clone(&engine))));
         let result = run_until_signal(server).await;
+        // A receiver that does not answer keeps us no longer than its time limit.
+        tokio::task::spawn_blocking(move || sending.stop()).await?;
         if let Some(dropping) = dropping {
             dropping.abort();
         }

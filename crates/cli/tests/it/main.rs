@@ -20,6 +20,7 @@ mod proof;
 mod python;
 mod replicas;
 mod same_answer;
+mod streams;
 mod support;
 
 #[test]

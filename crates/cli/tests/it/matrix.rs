@@ -28,6 +28,7 @@ const TABLE: &[(&str, &[&str], Over)] = &[
     ("receipt", &["ID"], OverServer("ddaddd")),
     ("sources", &[], OverServer("ddaddd")),
     ("verify", &["--trust", "KEY", "--state", "STATE"], OverServer("ddaadd")),
+    ("streams", &["list"], DataOnly),
     ("erase", &["--subject", "nobody", "--dry-run"], DataOnly),
     ("retention", &["list"], DataOnly),
     ("hold", &["list"], DataOnly),

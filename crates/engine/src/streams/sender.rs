@@ -66,6 +66,8 @@ pub(super) struct Sender<'e> {
     reader: Reader,
     replay: Option<(Replay, Reader)>,
     has_due: bool,
+    /// Since when there may be events that are held back until they fill a batch.
+    held_since: Option<Instant>,
     /// It is time to look for manifests.
     has_manifests: bool,
     run: RefusedRun,
@@ -101,6 +103,7 @@ impl<'e> Sender<'e> {
             reader: Reader::new(&stream.query, "", format),
             replay: None,
             has_due: true,
+            held_since: None,
             has_manifests: true,
             run: RefusedRun::default(),
             stop,
@@ -214,8 +217,27 @@ impl<'e> Sender<'e> {
         ReadLimits { events, bytes }
     }
 
+    /// Whether to wait until more events fill the batch of a receiver that keeps each batch by itself.
+    fn holds_back(&mut self) -> bool {
+        let Some(sink) = self.sinks.first().filter(|sink| !sink.linger().is_zero()) else { return false };
+        let behind = self.engine.log.index().parts().next_seq().saturating_sub(self.progress.next_seq);
+        let fills_a_batch = usize::try_from(behind).is_ok_and(|behind| behind >= sink.limits().events);
+        if behind == 0 || fills_a_batch {
+            self.held_since = None;
+            return false;
+        }
+        let is_over = self.held_since.get_or_insert_with(Instant::now).elapsed() >= sink.linger();
+        if is_over {
+            self.held_since = None;
+        }
+        !is_over
+    }
+
     /// The next events; a cursor that passed events of no interest moves too.
     fn read_live(&mut self) -> Result<Option<(Vec<Outgoing>, From)>, End> {
+        if self.holds_back() {
+            return Ok(None);
+        }
         let limits = self.limits();
         loop {
             let from = self.progress.next_seq;

@@ -174,11 +174,11 @@ fn every_type_of_today_is_there() {
 #[test]
 fn every_action_is_there_and_says_what_it_means() {
     let registry = Registry::built_in();
-    for name in format!("{CODER_ACTIONS} {CLASSIC_ACTIONS} export erase").split_whitespace() {
+    for name in format!("{CODER_ACTIONS} {CLASSIC_ACTIONS} export erase stall recover").split_whitespace() {
         let action = registry.action(name).unwrap_or_else(|| panic!("{name}"));
         assert!(action.description.ends_with('.') && !action.done.is_empty(), "{action:?}");
     }
-    assert_eq!(registry.actions().count(), 23);
+    assert_eq!(registry.actions().count(), 25);
     let in_order: Vec<_> = registry.actions().map(|action| action.name.as_str()).take(13).collect();
     assert_eq!(in_order.join(" "), CODER_ACTIONS);
     for resource in registry.resources() {

@@ -92,7 +92,7 @@ struct Membership {
 /// A network, or one address.
 type Network = ipnet::IpNet;
 
-fn read_network(text: &str) -> Result<Network, String> {
+pub(crate) fn read_network(text: &str) -> Result<Network, String> {
     let text = text.trim();
     let address = || text.parse::<std::net::IpAddr>().map(Network::from);
     text.parse()

@@ -1,0 +1,167 @@
+//! Reading what a receiver has: the ids of events, in whatever form they were sent.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use annals_engine::Received;
+use annals_model::id::EventId;
+use anyhow::Context as _;
+use flate2::read::MultiGzDecoder;
+use serde_json::Value;
+
+use crate::output;
+
+/// Where the forms have the id of an event; Splunk and webhooks put the event under `event` or `data`.
+const ID_PLACES: [&str; 10] = [
+    "/id",
+    "/annals_id",
+    "/fields/ID",
+    "/message/fields/audit_log/id",
+    "/metadata/uid",
+    "/event/id",
+    "/jsonPayload/fields/ID",
+    "/fields/annals_id",
+    "/event/fields/ID",
+    "/event/metadata/uid",
+];
+/// Bytes of a line, at most: some four times the largest event.
+const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// How the id stands in a syslog message.
+const SYSLOG_MARK: &str = "[annals@32473 id=\"";
+
+/// Reads a count, or the ids of a file or directory, and how many lines name no event.
+pub(super) fn read_received(
+    file: Option<&Path>,
+    count: Option<u64>,
+    json: bool,
+) -> anyhow::Result<(Received, u64)> {
+    let Some(file) = file else { return Ok((Received::Count(count.unwrap_or_default()), 0)) };
+    let mut reading = Reading::default();
+    if file == Path::new("-") {
+        reading.read(&mut std::io::stdin().lock()).context("standard input")?;
+    } else {
+        let files = files_in(file)?;
+        let bar = output::progress_bar("{bar:40} {pos}/{len} files read  {eta} left", json);
+        for (at, file) in files.iter().enumerate() {
+            output::show_progress(&bar, at as u64, files.len() as u64);
+            reading.read_file(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        }
+        bar.finish_and_clear();
+    }
+    let Reading { ids, repeats, unread } = reading;
+    anyhow::ensure!(
+        !ids.is_empty() || unread == 0,
+        "no line of `{}` names an event: events in a form that Annals sends are expected, or one id a line",
+        file.display()
+    );
+    Ok((Received::Ids { ids, repeats }, unread))
+}
+
+/// The file, or the files of a directory and those below it; not the manifests that lie there.
+fn files_in(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let described = || format!("cannot read `{}`", place.display());
+    if !place.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(place).with_context(described)? {
+        let path = entry.with_context(described)?.path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name == "manifests") {
+            continue;
+        }
+        files.extend(files_in(&path)?);
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[derive(Default)]
+struct Reading {
+    ids: HashSet<EventId>,
+    repeats: u64,
+    /// Lines that name no event.
+    unread: u64,
+}
+
+impl Reading {
+    fn read_file(&mut self, path: &Path) -> std::io::Result<()> {
+        let mut file = BufReader::new(File::open(path)?);
+        let is_gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+        if is_gzip { self.read(&mut BufReader::new(MultiGzDecoder::new(file))) } else { self.read(&mut file) }
+    }
+
+    fn read(&mut self, lines: &mut dyn BufRead) -> std::io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if (&mut *lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim();
+            if text.is_empty() {
+                continue;
+            }
+            match id_in(text) {
+                Some(id) if !self.ids.insert(id) => self.repeats += 1,
+                Some(_) => {}
+                None => self.unread += 1,
+            }
+        }
+    }
+}
+
+/// The id of the event that a line holds.
+fn id_in(line: &str) -> Option<EventId> {
+    let parse = |text: &str| text.parse().ok().map(EventId::new);
+    if let Some(id) = parse(line) {
+        return Some(id);
+    }
+    if line.starts_with('{')
+        && let Ok(event) = serde_json::from_str::<Value>(line)
+    {
+        let text = |place: &&str| event.pointer(place).and_then(Value::as_str).and_then(parse);
+        return ID_PLACES.iter().find_map(text);
+    }
+    let after_mark = line.split_once(SYSLOG_MARK).map(|(_, after)| after);
+    // The line for people has `id=`.
+    let after_mark =
+        after_mark.or_else(|| line.split_once("id=").map(|(_, after)| after.trim_start_matches('"')));
+    parse(after_mark?.get(..36)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0190d1f0-7b7e-7c3a-8a51-0123456789ab";
+
+    #[test]
+    fn ids_are_found_in_every_form() {
+        for line in [
+            ID.to_owned(),
+            format!(r#"{{"id":"{ID}","seq":7}}"#),
+            format!(r#"{{"msg":"audit_log","fields":{{"ID":"{ID}"}}}}"#),
+            format!(r#"{{"message":{{"fields":{{"audit_log":{{"id":"{ID}"}}}}}}}}"#),
+            format!(r#"{{"metadata":{{"uid":"{ID}"}}}}"#),
+            format!(r#"{{"event":{{"id":"{ID}"}},"fields":{{"annals_seq":7}}}}"#),
+            format!(r#"{{"event":"text","fields":{{"annals_id":"{ID}"}}}}"#),
+            format!(r#"<109>1 2026-11-22T00:00:00Z h annals - - [annals@32473 id="{ID}" seq="7"] {{}}"#),
+        ] {
+            assert_eq!(id_in(&line), Some(EventId::new(ID.parse().unwrap())), "{line}");
+        }
+        for line in ["nothing", "{}", r#"{"id":"7"}"#, "{", "id=1", "[annals@32473 id=\"ä"] {
+            assert_eq!(id_in(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn repetitions_and_other_lines_are_counted() {
+        let mut reading = Reading::default();
+        let text = format!("{ID}\n\n{ID}\nhello\n{{\"id\":\"{ID}\"}}");
+        reading.read(&mut text.as_bytes()).unwrap();
+        assert_eq!((reading.ids.len(), reading.repeats, reading.unread), (1, 2, 1));
+    }
+}
