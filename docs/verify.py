@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Checks receipts and evidence bundles of Annals: offline, and without any code of Annals.
+"""Checks receipts, evidence bundles and manifests of streams of Annals: offline, and without any code of Annals.
 
     verify.py FILE [--trust VKEY_OR_FILE]... [--require-openings] [--show | --json]
+    verify.py MANIFEST [--received FILE] [--trust VKEY_OR_FILE]... [--json]
     verify.py --consistency OLD_CHECKPOINT NEW_CHECKPOINT PROOF [--trust VKEY_OR_FILE]... [--json]
 
 It needs Python 3.11 and the library `cryptography` (Debian: python3-cryptography), for Ed25519 only.
@@ -11,11 +12,14 @@ events up to then. A checkpoint says "the log ORIGIN had SIZE events and this RO
 three things are checked: that the events give the leaves, that the leaves give the root, and that a key which you
 trust signed the root. The parts come first; how they fit together stands in `check_receipt` and `check_bundle`.
 
+A manifest says how many events a stream has sent in a window of the log, and the root over their ids. With --received, the
+ids of what a receiver has are compared with it: `check_manifest`.
+
 Good means: these events, to the letter, were in the log when the checkpoint was signed. It does not mean that what a
 producer reported is true. Nobody signs a bundle's query, creation date, policy.json, README.txt and keys.txt.
 
-Exit codes: 0 good; 1 tampered; 2 incomplete (with --require-openings: values are withheld or erased); 3 untrusted
-(no key that you trust signed the checkpoint); 64 wrong usage or unreadable input.
+Exit codes: 0 good; 1 tampered; 2 incomplete (with --require-openings: values are withheld or erased; with --received:
+the ids are not those of the manifest); 3 untrusted (no key that you trust signed it); 64 wrong usage or unreadable input.
 """
 
 import argparse
@@ -303,9 +307,9 @@ def parse_keys(trusted):
     return keys
 
 
-def check_signatures(report, checkpoint, keys):
+def check_signatures(report, checkpoint, keys, what="the checkpoint of {size:,} events"):
     report.origin, report.size, report.root = checkpoint["origin"], int(checkpoint["size"]), checkpoint["root"]
-    signed_by, others = [], []
+    signed_by, others, what = [], [], what.format(size=report.size)
     for line in checkpoint["signatures"].split("\n")[:-1]:
         _, name, blob = line.split(" ")
         blob = parse_base64(blob, f"the signature of `{name}`")
@@ -320,18 +324,18 @@ def check_signatures(report, checkpoint, keys):
         try:
             Ed25519PublicKey.from_public_bytes(material[1:]).verify(signature, message)
         except InvalidSignature:
-            report.add("tampered", f"the signature of `{label}` does not fit the checkpoint of {report.size:,} events")
+            report.add("tampered", f"the signature of `{label}` does not fit {what}")
             continue
         if material[0] == COSIGNER_KEY:
             report.cosigned.append({"name": name, "time": time})
-            report.add("note", f"the checkpoint of {report.size:,} events is cosigned by `{name}`, {utc(time)}")
+            report.add("note", f"{what} is cosigned by `{name}`, {utc(time)}")
         elif name == report.origin:
             signed_by.append(label)
         else:
             others.append(f"{label} (a key that you trust, but of another log)")
     report.signed_by += [label for label in signed_by if label not in report.signed_by]
     if signed_by == []:
-        report.add("untrusted", f"no key that you trust signed the checkpoint of {report.size:,} events; it names, not "
+        report.add("untrusted", f"no key that you trust signed {what}; it names, not "
                    f"checked: {', '.join(others)}. Get the text NAME+ID+KEY of that key from the log's operator, by "
                    "another way than this file came, compare NAME+ID with these, and give all of it with --trust")
 
@@ -483,6 +487,64 @@ def check_bundle(report, keys, options):
 
 # ---- Command line ----
 
+# ---- Manifests of streams: docs/STREAMS.md, "Manifests" ----
+
+MANIFEST_HEADER = b"annals stream manifest v1\n"
+STREAM_MANIFEST = re.compile(
+    rf"(?P<text>annals stream manifest v1\nlog (?P<origin>[^\x00-\x1f]+)\nstream {UUID}\nname [^\x00-\x1f]+\n"
+    rf"query [^\x00-\x1f]*\nmanifest (?P<number>{NUMBER})\nfirst_seq (?P<first>{NUMBER})\nlast_seq (?P<last>{NUMBER})\n"
+    rf"count (?P<size>{NUMBER})\nroot (?P<root>{BASE64_HASH})\ndead_letters (?:{NUMBER})\nclosed [0-9TZ:.-]+\n)\n"
+    rf"(?P<signatures>(— {NAME} [A-Za-z0-9+/=]+\n){{1,100}})"
+)
+# Where the forms of events have the id, and the seq if they have one.
+ID_PLACES = ("id", "annals_id", "fields.ID", "message.fields.audit_log.id", "metadata.uid", "event.id", "jsonPayload.fields.ID",
+             "fields.annals_id", "event.fields.ID", "event.metadata.uid")
+SEQ_PLACES = ("seq", "message.fields.audit_log.seq", "unmapped.seq", "annals.seq", "event.seq", "fields.annals_seq")
+
+
+def member(event, path):
+    for name in path.split("."):
+        event = event.get(name) if isinstance(event, dict) else None
+    return event
+
+
+def read_received(path, window):
+    """The ids of the events in a file, one event or id a line, gzipped or not; events of another window are left out."""
+    with open(path, "rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    ids = set()
+    with (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8", errors="replace") as lines:
+        for line in (line.strip() for line in lines):
+            if re.fullmatch(UUID, line):
+                ids.add(line)
+            elif line.startswith("{"):
+                event = json.loads(line)
+                found = [member(event, place) for place in ID_PLACES]
+                event_id = next((value for value in found if isinstance(value, str) and re.fullmatch(UUID, value)), None)
+                seq = next((value for place in SEQ_PLACES if isinstance(value := member(event, place), int)), None)
+                if event_id is not None and (seq is None or seq in window):
+                    ids.add(event_id)
+    return ids
+
+
+def check_manifest(report, keys, options):
+    manifest = STREAM_MANIFEST.fullmatch(read_small_file(options.file).decode())
+    if not manifest:
+        raise Unreadable("the manifest does not have the lines that it should have")
+    check_signatures(report, manifest, keys, "the manifest of {size:,} events")
+    first, last = int(manifest["first"]), int(manifest["last"])
+    report.subject = f"manifest {manifest['number']} of {report.origin}, {report.size:,} events from seq {first:,} to {last:,}"
+    if options.received is None:
+        return
+    ids = sorted(read_received(options.received, range(first, last + 1)))
+    report.events = len(ids)
+    root = root_of((1, sha256(b"\x00" + event_id.encode())) for event_id in ids)
+    if len(ids) != report.size:
+        report.add("incomplete", f"{len(ids):,} of {report.size:,} events are there; `annals streams reconcile` says which are missing")
+    elif root != base64.b64decode(report.root):
+        report.add("incomplete", "as many events are there as should be, but not these; `annals streams reconcile` says which are missing")
+
+
 def check_consistency(report, keys, options):
     old, new = (parse_checkpoint(read_small_file(path).decode(), f"`{path}`") for path in options.consistency[:2])
     path = parse_hashes(read_small_file(options.consistency[2]).decode().split(), "the proof")
@@ -501,7 +563,8 @@ class Parser(argparse.ArgumentParser):
 
 def parse_arguments(arguments):
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("file", nargs="?", help="a receipt or an evidence bundle")
+    parser.add_argument("file", nargs="?", help="a receipt, an evidence bundle or a manifest")
+    parser.add_argument("--received", metavar="FILE", help="what the receiver of a stream has, to compare with its manifest")
     parser.add_argument("--consistency", nargs=3, metavar=("OLD_CHECKPOINT", "NEW_CHECKPOINT", "PROOF"))
     parser.add_argument("--trust", action="append", default=[], metavar="VKEY_OR_FILE", help="a key, or a file of keys")
     parser.add_argument("--require-openings", action="store_true", help="exit with 2 if values are withheld or erased")
@@ -523,8 +586,10 @@ def check_input(report, options):
         check_bundle(report, keys, options)
     elif start == RECEIPT_HEADER:
         check_receipt(report, keys, options)
+    elif start == MANIFEST_HEADER[:len(start)] and start:
+        check_manifest(report, keys, options)
     else:
-        raise Unreadable("the file is neither a receipt nor an evidence bundle")
+        raise Unreadable("the file is neither a receipt, an evidence bundle nor a manifest")
     if report.withheld > 0:
         report.add("incomplete" if options.require_openings else "note",
                    f"withheld or erased values: {report.withheld:,}; what is left of them are commitments")

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use self::received::read_received;
+pub(crate) use self::received::read_received;
 use crate::command::query;
 use crate::command::user::say;
 use crate::output;
@@ -455,7 +455,7 @@ fn reconcile(engine: &Engine, stream: &Stream, command: &StreamsCommand, json: b
         let found = found.with_context(|| format!("{} has no manifest {number}", stream.name))?;
         (from, end) = (Some(found.first_seq), Some(found.last_seq + 1));
     }
-    let (received, unread_lines) = read_received(file.as_deref(), *count, json)?;
+    let (received, unread_lines) = read_received(file.as_deref(), *count, None, json)?;
     let found = engine.reconcile_stream(&operator, &stream.id, from, end, &received)?;
     let missing: &[Missing] = &found.missing;
     let sent = if *send { engine.send_missing(&operator, &stream.id, missing)? } else { 0 };

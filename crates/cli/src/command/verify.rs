@@ -2,6 +2,7 @@
 
 mod data;
 mod file;
+mod manifest;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::target::TargetArgs;
 pub(crate) const UNUSABLE: u8 = 64;
 
 /// Check a log, or what was taken out of one: every stored byte of a data directory, a server against what it showed before, a
-/// receipt, or evidence. Writes nothing but the last checkpoint of a server.
+/// receipt, evidence, or the manifest of a stream. Writes nothing but the last checkpoint of a server.
 ///
 /// A data directory is checked whole: checksums, structure, the tree recomputed from every event, each checkpoint. A server may run
 /// meanwhile. Receipts and evidence need no network and no log.
@@ -34,12 +35,16 @@ Examples:
   annals verify --database-url postgres://annals@db.example/annals --objects s3://audit/annals --json
   annals verify 0198….tlog-proof --trust 'audit.example.com/log+1a2b3c4d+AQID…'
   annals verify evidence.tar.gz --trust keys.txt
+  annals verify manifest-7.txt --received /var/audit --trust keys.txt
   annals verify --server https://audit.example.com --token annals_read_… --trust keys.txt"
 )]
 pub(crate) struct VerifyArgs {
-    /// Receipt (.tlog-proof) or evidence (.tar.gz)
+    /// Receipt (.tlog-proof), evidence (.tar.gz), or manifest of a stream
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Of a manifest: what the receiver has, a file or directory of events or ids
+    #[arg(long, value_name = "FILE", requires = "file")]
+    received: Option<PathBuf>,
     /// Key of the log, as a text or a file of such texts; may be given several times
     #[arg(long, value_name = "KEY", env = "ANNALS_TRUST", value_delimiter = ',')]
     trust: Vec<String>,

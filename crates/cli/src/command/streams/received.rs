@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use annals_engine::Received;
@@ -26,19 +27,30 @@ const ID_PLACES: [&str; 10] = [
     "/event/fields/ID",
     "/event/metadata/uid",
 ];
+/// Where they have its seq, if they have it.
+const SEQ_PLACES: [&str; 6] = [
+    "/seq",
+    "/message/fields/audit_log/seq",
+    "/unmapped/seq",
+    "/annals/seq",
+    "/event/seq",
+    "/fields/annals_seq",
+];
 /// Bytes of a line, at most: some four times the largest event.
 const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// How the id stands in a syslog message.
 const SYSLOG_MARK: &str = "[annals@32473 id=\"";
 
-/// Reads a count, or the ids of a file or directory, and how many lines name no event.
-pub(super) fn read_received(
+/// Reads a count, or the ids of a file or directory, and how many lines name no event. With a window, events that say that they are of another one are
+/// left out.
+pub(crate) fn read_received(
     file: Option<&Path>,
     count: Option<u64>,
+    window: Option<&RangeInclusive<u64>>,
     json: bool,
 ) -> anyhow::Result<(Received, u64)> {
     let Some(file) = file else { return Ok((Received::Count(count.unwrap_or_default()), 0)) };
-    let mut reading = Reading::default();
+    let mut reading = Reading { window: window.cloned(), ..Reading::default() };
     if file == Path::new("-") {
         reading.read(&mut std::io::stdin().lock()).context("standard input")?;
     } else {
@@ -50,7 +62,7 @@ pub(super) fn read_received(
         }
         bar.finish_and_clear();
     }
-    let Reading { ids, repeats, unread } = reading;
+    let Reading { ids, repeats, unread, .. } = reading;
     anyhow::ensure!(
         !ids.is_empty() || unread == 0,
         "no line of `{}` names an event: events in a form that Annals sends are expected, or one id a line",
@@ -83,6 +95,7 @@ struct Reading {
     repeats: u64,
     /// Lines that name no event.
     unread: u64,
+    window: Option<RangeInclusive<u64>>,
 }
 
 impl Reading {
@@ -104,7 +117,12 @@ impl Reading {
             if text.is_empty() {
                 continue;
             }
-            match id_in(text) {
+            let (id, seq) = id_and_seq(text);
+            let is_other = |window: &RangeInclusive<u64>| seq.is_some_and(|seq| !window.contains(&seq));
+            if self.window.as_ref().is_some_and(is_other) {
+                continue;
+            }
+            match id {
                 Some(id) if !self.ids.insert(id) => self.repeats += 1,
                 Some(_) => {}
                 None => self.unread += 1,
@@ -113,23 +131,26 @@ impl Reading {
     }
 }
 
-/// The id of the event that a line holds.
-fn id_in(line: &str) -> Option<EventId> {
+/// The id of the event that a line holds, and its seq where the form has it.
+fn id_and_seq(line: &str) -> (Option<EventId>, Option<u64>) {
     let parse = |text: &str| text.parse().ok().map(EventId::new);
     if let Some(id) = parse(line) {
-        return Some(id);
+        return (Some(id), None);
     }
     if line.starts_with('{')
         && let Ok(event) = serde_json::from_str::<Value>(line)
     {
-        let text = |place: &&str| event.pointer(place).and_then(Value::as_str).and_then(parse);
-        return ID_PLACES.iter().find_map(text);
+        let id = |place: &&str| event.pointer(place).and_then(Value::as_str).and_then(parse);
+        let seq = |place: &&str| event.pointer(place).and_then(Value::as_u64);
+        return (ID_PLACES.iter().find_map(id), SEQ_PLACES.iter().find_map(seq));
     }
-    let after_mark = line.split_once(SYSLOG_MARK).map(|(_, after)| after);
-    // The line for people has `id=`.
-    let after_mark =
-        after_mark.or_else(|| line.split_once("id=").map(|(_, after)| after.trim_start_matches('"')));
-    parse(after_mark?.get(..36)?)
+    if let Some((_, after)) = line.split_once(SYSLOG_MARK) {
+        let seq = after.split_once("seq=\"").and_then(|(_, seq)| seq.split('"').next()?.parse().ok());
+        return (after.get(..36).and_then(parse), seq);
+    }
+    // The line for people.
+    let after = line.split_once("ID=").map(|(_, after)| after.trim_start_matches('"'));
+    (after.and_then(|after| after.get(..36)).and_then(parse), None)
 }
 
 #[cfg(test)]
@@ -150,10 +171,10 @@ mod tests {
             format!(r#"{{"event":"text","fields":{{"annals_id":"{ID}"}}}}"#),
             format!(r#"<109>1 2026-11-22T00:00:00Z h annals - - [annals@32473 id="{ID}" seq="7"] {{}}"#),
         ] {
-            assert_eq!(id_in(&line), Some(EventId::new(ID.parse().unwrap())), "{line}");
+            assert_eq!(id_and_seq(&line).0, Some(EventId::new(ID.parse().unwrap())), "{line}");
         }
         for line in ["nothing", "{}", r#"{"id":"7"}"#, "{", "id=1", "[annals@32473 id=\"ä"] {
-            assert_eq!(id_in(line), None, "{line}");
+            assert_eq!(id_and_seq(line).0, None, "{line}");
         }
     }
 

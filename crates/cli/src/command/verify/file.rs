@@ -1,4 +1,4 @@
-//! Checking a receipt or evidence.
+//! Checking a receipt, evidence or a manifest.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _};
@@ -9,7 +9,7 @@ use annals_tlog::{TLOG_PROOF_BYTES_MAX, VerifierKey};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{VerifyArgs, print};
+use super::{VerifyArgs, manifest, print};
 use crate::output;
 
 /// What a gzipped file begins with.
@@ -42,7 +42,10 @@ pub(super) fn run(path: &Path, args: &VerifyArgs, keys: &[VerifierKey], json: bo
         let limit = TLOG_PROOF_BYTES_MAX as u64 + 1;
         file.take(limit)
             .read_to_string(&mut text)
-            .with_context(|| format!("`{}` is neither a receipt nor evidence", path.display()))?;
+            .with_context(|| format!("`{}` is neither a receipt, evidence nor a manifest", path.display()))?;
+        if text.starts_with(manifest::HEAD) {
+            return manifest::run(&text, args.received.as_deref(), keys, json);
+        }
         let verdict = verify_receipt(&text, keys)?;
         if args.show {
             let receipt: annals_tlog::TlogProof = text.parse()?;

@@ -152,10 +152,73 @@ fn what_is_missing_at_the_receiver_is_found_and_sent() {
         .sum();
     assert!(counted <= 120 && counted > 0, "{manifests}");
     let begun = std::time::Instant::now();
-    while !out.join("manifests").exists() {
+    while files_below(&out.join("manifests")).is_empty() {
         assert!(begun.elapsed().as_secs() < 60, "no manifest comes");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    let manifest = &files_below(&out.join("manifests"))[0];
+    let key = site.annals(&["epoch", "list"])["epochs"][0]["verifier"].as_str().unwrap().to_owned();
+    let gone = "incomplete";
+    // Everything is there, then one event is not, then nobody's key, then another text.
+    judge(manifest, &[&out], &key, 0, "good");
+    let rest = site.place("rest");
+    std::fs::create_dir(&rest).unwrap();
+    let all: Vec<(String, u64)> = files_below(&out)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "gz"))
+        .flat_map(|path| read_gzip(path))
+        .collect();
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let of = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<u64>().unwrap()
+    };
+    let window = of("first_seq ")..=of("last_seq ");
+    let ids: Vec<&str> =
+        all.iter().filter(|(_, seq)| window.contains(seq)).map(|(id, _)| id.as_str()).collect();
+    assert!(ids.len() > 1, "{text}");
+    std::fs::write(rest.join("ids"), ids[1..].join("\n")).unwrap();
+    judge(manifest, &[&rest.join("ids")], &key, 2, gone);
+    let other = uuid::Uuid::from_u128(77_777).to_string();
+    std::fs::write(rest.join("ids"), [&ids[1..], &[other.as_str()][..]].concat().join("\n")).unwrap();
+    judge(manifest, &[&rest.join("ids")], &key, 2, gone);
+    let forged = site.place("forged.txt");
+    std::fs::write(&forged, text.replacen("count ", "count 1", 1)).unwrap();
+    judge(&forged, &[], &key, 1, "tampered");
+}
+
+/// What both verifiers say of a manifest.
+fn judge(manifest: &std::path::Path, received: &[&std::path::Path], key: &str, code: i32, says: &str) {
+    let manifest = manifest.to_str().unwrap();
+    let mut arguments = vec!["verify", manifest, "--trust", key];
+    for place in received {
+        arguments.extend(["--received", place.to_str().unwrap()]);
+    }
+    let output = crate::support::annals(&arguments);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(says), "{said}");
+    // The other verifier reads one file.
+    let mut whole = tempfile::NamedTempFile::new().unwrap();
+    for path in received
+        .iter()
+        .flat_map(|place| if place.is_dir() { files_below(place) } else { vec![place.to_path_buf()] })
+    {
+        if !path.to_str().unwrap().contains("manifests") {
+            std::io::Write::write_all(&mut whole, &std::fs::read(path).unwrap()).unwrap();
+        }
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/verify.py");
+    let mut command = std::process::Command::new("python3");
+    command.args([script, manifest, "--trust", key]);
+    if !received.is_empty() {
+        command.arg("--received").arg(whole.path());
+    }
+    let output = command.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "docs/verify.py: {said}");
+    assert!(said.contains(says), "{said}");
 }
 
 #[test]
