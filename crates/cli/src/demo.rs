@@ -12,7 +12,7 @@ use annals_deployment::Deployment;
 use annals_deployment::simulation::{Organization, Simulation};
 use annals_engine::{
     Engine, NewOrganization, NewPerson, NewToken, Options, OrganizationRole, Principal, Role, SealPolicy,
-    SigningPolicy, TokenKind,
+    SigningPolicy, StreamPolicy, StreamService, TokenKind,
 };
 use annals_server::{BoundServer, Config};
 use anyhow::Context as _;
@@ -94,7 +94,10 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     .with_context(|| format!("cannot make a log in `{}`", dir.display()))?;
     let engine = Arc::new(engine);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // So that the page Streams shows what streams do.
+    let mut sending = StreamService::start(Arc::clone(&engine), StreamPolicy::default())?;
     let result = runtime.block_on(show(&engine, args));
+    sending.stop();
     drop(runtime);
     engine.stop();
     match &args.data {
