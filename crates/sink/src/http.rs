@@ -29,14 +29,14 @@ const SHOWN_CHARACTERS_MAX: usize = 200;
 pub(crate) const GZIP: Setting = Setting::new(
     "gzip",
     "Compress",
-    "Whether requests are compressed by gzip, such as `true`.",
+    "Whether requests are compressed by gzip.",
     SettingKind::Switch,
 );
 /// Limit of a request.
 pub(crate) const TIMEOUT: Setting = Setting::new(
     "timeout",
     "Time limit",
-    "How many seconds a request may take, such as `30`.",
+    "How many seconds a request may take.",
     SettingKind::Number { min: 1, max: 600 },
 )
 .or("30");

@@ -32,14 +32,14 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             ROTATE_BYTES,
             "Bytes of a file",
-            "After how many bytes a file is renamed to `NAME.1` and a new one begun, such as `104857600`.",
+            "After how many bytes a file is renamed to `NAME.1` and a new one begun.",
             SettingKind::Number { min: 1_024, max: 1 << 40 },
         )
         .or("104857600"),
         Setting::new(
             KEEP,
             "Files kept",
-            "How many renamed files are kept, such as `10`; the oldest is deleted.",
+            "How many renamed files are kept; the oldest is deleted.",
             SettingKind::Number { min: 1, max: 1_000 },
         )
         .or("10"),

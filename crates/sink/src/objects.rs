@@ -18,7 +18,7 @@ const LIMITS: BatchLimits = BatchLimits { events: 50_000, bytes: 16 * 1024 * 102
 pub(crate) const GZIP: Setting = Setting::new(
     "gzip",
     "Compress",
-    "Whether objects are compressed by gzip and end in `.gz`, such as `true`.",
+    "Whether objects are compressed by gzip and end in `.gz`.",
     SettingKind::Switch,
 )
 .or("true");

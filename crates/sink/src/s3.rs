@@ -63,7 +63,7 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             ALLOW_HTTP,
             "Without TLS",
-            "Whether an endpoint of `http://` is allowed, such as `false`.",
+            "Whether an endpoint of `http://` is allowed.",
             SettingKind::Switch,
         )
         .or("false"),

@@ -61,14 +61,14 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             ACKNOWLEDGE,
             "Acknowledgement",
-            "Whether to wait until events are indexed, which the token must allow, such as `true`.",
+            "Whether to wait until events are indexed, which the token must allow.",
             SettingKind::Switch,
         )
         .or("true"),
         Setting::new(
             ACKNOWLEDGE_SECONDS,
             "Time limit of acknowledgement",
-            "How many seconds to wait for it before events are sent again, such as `120`.",
+            "How many seconds to wait for it before events are sent again.",
             SettingKind::Number { min: 1, max: 3_600 },
         )
         .or("120"),

@@ -70,14 +70,14 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             HOLD,
             "Hold time",
-            "How many milliseconds a connection must stay open after a batch, for the batch to count as received, such as `2000`.",
+            "How many milliseconds a connection must stay open after a batch, for the batch to count as received.",
             SettingKind::Number { min: 0, max: 60_000 },
         )
         .or("2000"),
         Setting::new(
             TIMEOUT,
             "Time limit",
-            "How many seconds connecting, and writing each mebibyte, may take, such as `10`.",
+            "How many seconds connecting, and writing each mebibyte, may take.",
             SettingKind::Number { min: 1, max: 600 },
         )
         .or("10"),

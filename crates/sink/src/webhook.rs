@@ -58,7 +58,7 @@ pub(crate) const KIND: Kind = Kind {
         http::HEADERS,
         // A receiver verifies what its framework hands to it, and that is the body as it was before it was compressed.
         Setting {
-            about: "Whether bodies are compressed by gzip after they were signed, such as `true`.",
+            about: "Whether bodies are compressed by gzip after they were signed.",
             ..http::GZIP.or("false")
         },
         http::TIMEOUT,

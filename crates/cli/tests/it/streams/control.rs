@@ -283,6 +283,47 @@ fn secrets_are_nowhere_to_be_read_and_are_changed_while_events_flow() {
 }
 
 #[test]
+fn log_lines_go_to_standard_output_and_error() {
+    for (to, format, begins) in
+        [("stdout", "json", "{\"ts\":"), ("stderr", "human", "20"), ("stderr", "stackdriver", "{\"")]
+    {
+        let root = tempfile::tempdir().unwrap();
+        let token = crate::support::create_token(&root.path().join("log"), "ingest");
+        let (out, err) = (root.path().join("out"), root.path().join("err"));
+        let mut server = std::process::Command::new(crate::support::binary())
+            .current_dir(root.path())
+            .args(["serve", "--data", "log", "--listen", "127.0.0.1:0", "--log", "error"])
+            .args(["--audit-log", to, "--audit-log-format", format])
+            .stdout(std::fs::File::create(&out).unwrap())
+            .stderr(std::fs::File::create(&err).unwrap())
+            .stdin(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let wait = |path: &std::path::Path, is_right: &dyn Fn(&str) -> bool| -> String {
+            let begun = std::time::Instant::now();
+            loop {
+                let text = std::fs::read_to_string(path).unwrap();
+                if let Some(line) = text.lines().find(|line| is_right(line)) {
+                    return line.to_owned();
+                }
+                assert!(begun.elapsed().as_secs() < 60, "{to} {format}: {text}");
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        };
+        let listens = wait(&out, &|line| line.starts_with("Annals listens on "));
+        let url = listens.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let client = annals_client::Client::new(url.split("/audit").next().unwrap(), &token).unwrap();
+        let event = r#"{"action":"write","resource_type":"template","resource_target":"marked"}"#.to_owned();
+        tokio::runtime::Runtime::new().unwrap().block_on(client.append_ndjson(event, false)).unwrap();
+        let place = if to == "stdout" { &out } else { &err };
+        let line = wait(place, &|line| line.contains("marked"));
+        assert!(line.starts_with(begins) && line.contains("audit_log"), "{line}");
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+}
+
+#[test]
 fn streams_of_the_configuration_file_follow_it() {
     let mut site = Site::new();
     let config = site.place("annals.toml");
