@@ -158,10 +158,21 @@ impl Engine {
     /// # Errors
     /// Every error of the text.
     pub fn check_query(&self, principal: &Principal, text: &str) -> Result<CheckedQuery, QueryErrors> {
+        self.check_query_at(principal, text, jiff::SignedDuration::ZERO)
+    }
+
+    /// As [`Engine::check_query`], as it will be read so much later.
+    pub(crate) fn check_query_at(
+        &self,
+        principal: &Principal,
+        text: &str,
+        later: jiff::SignedDuration,
+    ) -> Result<CheckedQuery, QueryErrors> {
         let current = self.registry.current();
         let me = principal.person().map(|person| person.username.as_str());
         let now = jiff::Timestamp::from_microsecond(self.now().as_micros())
             .expect("the range of `Time` lies inside the range of the library");
+        let now = now.saturating_add(later).unwrap_or(now);
         annals_query::parse(text, &Context { now, me, vocabulary: &current.vocabulary })
     }
 

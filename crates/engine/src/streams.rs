@@ -30,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::Engine;
 use crate::access::SecretText;
 use crate::error::{EngineError, ForbiddenError};
+use crate::ingest::IngestError;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
 use crate::random;
@@ -57,6 +58,8 @@ const REPLAYS_MAX: u64 = 16;
 pub const SILENCE_SECONDS: u64 = 900;
 /// Characters of the name of a stream.
 const NAME_MAX: usize = 64;
+/// A query that means something else after so long moves with the clock: a year and some hours, so that no time of a day, month or year is the same.
+const LATER: jiff::SignedDuration = jiff::SignedDuration::from_hours(366 * 24 + 7);
 /// Settings that say where a receiver is: whoever changes one gives the secrets again, so that they go nowhere unasked.
 const ADDRESSES: [&str; 6] = ["url", "address", "endpoint", "bucket", "host", "ca"];
 
@@ -97,7 +100,7 @@ pub struct NewStream<'s> {
 }
 
 /// What to change of a stream; what is none stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct StreamChange<'s> {
     /// What to call it.
     pub name: Option<&'s str>,
@@ -111,6 +114,17 @@ pub struct StreamChange<'s> {
     pub silence_seconds: Option<u64>,
     /// Settings to change, by name; an empty value takes one back.
     pub settings: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for StreamChange<'_> {
+    /// Of settings only the names: some are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.settings.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("StreamChange")
+            .field("name", &self.name)
+            .field("settings", &names)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a stream was not set up, changed or looked at.
@@ -205,9 +219,47 @@ pub enum StreamError {
         /// Where the stream is.
         next_seq: u64,
     },
+    /// A seq beyond the end of the log.
+    #[error("the log has no seq {seq} yet, it is at {next_seq}; a stream begins there at most")]
+    BeyondTheEnd {
+        /// What was asked for.
+        seq: u64,
+        /// The next seq of the log.
+        next_seq: u64,
+    },
+    /// The query was another one then.
+    #[error(
+        "the query of the stream was changed at seq {query_seq}: what it took before, such as seq {seq}, is not compared any more"
+    )]
+    OtherQuery {
+        /// What was asked for.
+        seq: u64,
+        /// Where the query was changed.
+        query_seq: u64,
+    },
+    /// The query moves with the clock.
+    #[error(
+        "the query of a stream cannot move with the clock, as since:24h does: events would leave it before they are sent; give a date, or none"
+    )]
+    MovingTime,
+    /// The kind has one writer.
+    #[error("a stream of kind `{kind}` sends one batch at a time: parallel is 1")]
+    SingleFile {
+        /// The kind.
+        kind: String,
+    },
+    /// Another stream writes to the same place.
+    #[error("the stream `{name}` writes to that file already; give this one another")]
+    PlaceTaken {
+        /// The other stream.
+        name: String,
+    },
     /// The secrets cannot be kept or read.
     #[error(transparent)]
     Secrets(#[from] StreamSecretsError),
+    /// It could not be recorded, so it did not happen.
+    #[error("it could not be recorded in the log, so nothing was changed: {0}")]
+    Record(#[source] IngestError),
     /// The log cannot be searched.
     #[error(transparent)]
     Search(SearchError),
@@ -280,6 +332,15 @@ fn parted(kind: &Kind, settings: &Settings) -> (String, Secrets) {
     (Value::Object(open).to_string(), secrets)
 }
 
+/// What the secrets of a stream are bound to: which stream it is and where it goes.
+fn binding(stream: &Stream) -> String {
+    let maker = match stream.made_by {
+        StreamMaker::Page => "page",
+        StreamMaker::Operator | StreamMaker::File => "operator",
+    };
+    format!("{}\n{maker}\n{}\n{}", stream.id.0, stream.kind, stream.settings)
+}
+
 /// The settings that may be shown.
 fn open_settings(stream: &Stream) -> Settings {
     let mut settings = Settings::default();
@@ -323,7 +384,7 @@ impl Engine {
     /// All settings of a stream, secrets included.
     pub(crate) fn stream_settings(&self, stream: &Stream) -> Result<Settings, StreamError> {
         let mut settings = open_settings(stream);
-        for (name, value) in self.secret_place.open(&stream.id.0, &stream.secrets)? {
+        for (name, value) in self.secret_place.open(&binding(stream), &stream.secrets)? {
             settings.set(&name, &value);
         }
         Ok(settings)
@@ -411,13 +472,15 @@ impl Engine {
             parallel: checked_parallel(new.parallel)?,
             silence_seconds: new.silence_seconds,
             settings: open,
-            secrets: self.sealed(&id, &secrets)?,
+            secrets: Vec::new(),
             made_by,
             is_paused: new.is_paused,
             revision: 1,
             created: now,
             updated: now,
             first_seq,
+            query_seq: first_seq,
+            sent_query: String::new(),
             progress: StreamProgress {
                 next_seq: first_seq,
                 delivered: 0,
@@ -429,27 +492,66 @@ impl Engine {
             },
             id,
         };
+        let stream = Stream { secrets: self.sealed(&stream, &secrets, true)?, ..stream };
         // What cannot be opened is said now, not in the log of the server.
         service::open_sinks(self, &stream)?;
+        self.check_place(&stream)?;
+        if self.store.streams()?.iter().any(|other| other.name.to_lowercase() == stream.name.to_lowercase()) {
+            return Err(StreamError::NameTaken { name: stream.name });
+        }
+        // Before it can take anything out of the log.
+        self.record_first(principal, event_on("create", &stream).after(snapshot(&stream, &secrets)))
+            .map_err(StreamError::Record)?;
         if !self.store.add_stream(&stream, STREAMS_MAX)? {
             return Err(StreamError::TooMany);
         }
-        self.record_own(principal, event_on("create", &stream).after(snapshot(&stream, &secrets)));
         Ok((stream, made_secret))
     }
 
-    /// Encrypts the secrets of a stream.
-    fn sealed(&self, id: &StreamId, secrets: &Secrets) -> Result<Vec<u8>, StreamError> {
-        let are_first =
-            self.store.streams()?.iter().all(|stream| stream.secrets.is_empty() || stream.id == *id);
-        Ok(self.secret_place.seal(&id.0, secrets, are_first)?)
+    /// Encrypts the secrets of a stream. Where other secrets exist, their key lies somewhere else if it is not here, and none is made; a person who
+    /// gives the only secrets anew `may_replace_key`.
+    fn sealed(
+        &self,
+        stream: &Stream,
+        secrets: &Secrets,
+        may_replace_key: bool,
+    ) -> Result<Vec<u8>, StreamError> {
+        let is_free = |other: &Stream| other.secrets.is_empty() || (may_replace_key && other.id == stream.id);
+        let may_make_key = self.store.streams()?.iter().all(is_free);
+        Ok(self.secret_place.seal(&binding(stream), secrets, may_make_key)?)
+    }
+
+    /// Two streams must not write to one file, nor one stream twice at the same time.
+    fn check_place(&self, stream: &Stream) -> Result<(), StreamError> {
+        if !Kind::from_name(&stream.kind).is_some_and(|kind| kind.is_single) {
+            return Ok(());
+        }
+        if stream.parallel > 1 {
+            return Err(StreamError::SingleFile { kind: stream.kind.clone() });
+        }
+        let place = |stream: &Stream| open_settings(stream).get("to").to_owned();
+        let own = place(stream);
+        let is_same = |other: &Stream| {
+            other.id != stream.id
+                && other.kind == stream.kind
+                && place(other) == own
+                && !matches!(own.as_str(), "stdout" | "stderr")
+        };
+        match self.store.streams()?.into_iter().find(is_same) {
+            Some(other) => Err(StreamError::PlaceTaken { name: other.name }),
+            None => Ok(()),
+        }
     }
 
     /// The query of a stream has no errors, for it runs when nobody looks.
     fn checked_stream_query(&self, query: &str) -> Result<String, StreamError> {
         let query = query.trim();
         self.registry.refresh(&self.store)?;
-        self.check_query(&Principal::system(), query).map_err(StreamError::Query)?;
+        let checked = self.check_query(&Principal::system(), query).map_err(StreamError::Query)?;
+        let later = self.check_query_at(&Principal::system(), query, LATER).map_err(StreamError::Query)?;
+        if checked.into_filter() != later.into_filter() {
+            return Err(StreamError::MovingTime);
+        }
         Ok(query.to_owned())
     }
 
@@ -460,7 +562,7 @@ impl Engine {
             StreamStart::Now => Ok(size),
             StreamStart::Beginning => Ok(parts.first_seq()),
             StreamStart::Seq(seq) if seq <= size => Ok(seq.max(parts.first_seq())),
-            StreamStart::Seq(seq) => Err(StreamError::NotSentYet { seq, next_seq: size }),
+            StreamStart::Seq(seq) => Err(StreamError::BeyondTheEnd { seq, next_seq: size }),
             StreamStart::Time(time) => {
                 let test = Test::Time { from_us: Some(time.as_micros()), before_us: None };
                 let filter: Filter = Term::new(Key::Time, test).into();
@@ -486,7 +588,7 @@ impl Engine {
     ) -> Result<Stream, StreamError> {
         let stream = self.managed(principal, id)?;
         check_maker(principal, &stream)?;
-        self.alter_stream(principal, &stream, change)
+        self.alter_stream(principal, &stream, change, true)
     }
 
     /// Makes a stream of the configuration file what it is there; none stands there under that name any more if it says so.
@@ -499,7 +601,7 @@ impl Engine {
         stream: &Stream,
         change: &StreamChange<'_>,
     ) -> Result<Stream, StreamError> {
-        self.alter_stream(principal, stream, change)
+        self.alter_stream(principal, stream, change, false)
     }
 
     fn alter_stream(
@@ -507,11 +609,12 @@ impl Engine {
         principal: &Principal,
         stream: &Stream,
         change: &StreamChange<'_>,
+        may_replace_key: bool,
     ) -> Result<Stream, StreamError> {
         let kind = Kind::from_name(&stream.kind)
             .ok_or_else(|| StreamError::UnknownKind { kind: stream.kind.clone() })?;
         // Secrets that cannot be read any more can still be given anew, all of them.
-        let before_secrets = self.secret_place.open(&stream.id.0, &stream.secrets);
+        let before_secrets = self.secret_place.open(&binding(stream), &stream.secrets);
         let before_settings = open_settings(stream);
         let mut settings = before_settings.clone();
         let given = |name: &str| change.settings.iter().any(|(given, _)| given == name);
@@ -537,37 +640,36 @@ impl Engine {
         let name = change.name.map(checked_name).transpose()?.map(str::to_owned);
         let query = change.query.map(|query| self.checked_stream_query(query)).transpose()?;
         let parallel = change.parallel.map(checked_parallel).transpose()?;
-        let sealed = match change.settings.is_empty() {
-            true => stream.secrets.clone(),
-            false => self.sealed(&stream.id, &secrets)?,
-        };
-        let altered = |stream: &mut Stream| {
-            if let Some(name) = name {
-                stream.name = name;
-            }
-            if let Some(query) = query {
-                stream.query = query;
-            }
-            if let Some(format) = change.format {
-                format.name().clone_into(&mut stream.format);
-            }
-            stream.parallel = parallel.unwrap_or(stream.parallel);
-            stream.silence_seconds = change.silence_seconds.unwrap_or(stream.silence_seconds);
-            stream.settings = open;
-            stream.secrets = sealed;
-        };
         let mut wanted = stream.clone();
-        altered.clone()(&mut wanted);
+        if let Some(name) = name {
+            wanted.name = name;
+        }
+        if let Some(query) = query {
+            wanted.query = query;
+        }
+        if let Some(format) = change.format {
+            format.name().clone_into(&mut wanted.format);
+        }
+        wanted.parallel = parallel.unwrap_or(stream.parallel);
+        wanted.silence_seconds = change.silence_seconds.unwrap_or(stream.silence_seconds);
+        if !change.settings.is_empty() {
+            wanted.settings = open;
+            wanted.secrets = self.sealed(&wanted, &secrets, may_replace_key)?;
+        }
         service::open_sinks(self, &wanted)?;
-        let changed = self.store.change_stream(&stream.id, self.now(), |stream| {
-            altered(stream);
+        self.check_place(&wanted)?;
+        let (old, new) = (snapshot(stream, &secrets_before), snapshot(&wanted, &secrets));
+        if old != new {
+            // Before it can take anything else out of the log.
+            let event = event_on("write", &wanted).before(old).after(new);
+            self.record_first(principal, event).map_err(StreamError::Record)?;
+        }
+        let changed = self.store.change_stream(&stream.id, self.now(), |found| {
+            // Whether it is paused may have changed meanwhile.
+            *found = Stream { is_paused: found.is_paused, ..wanted };
             true
         })?;
-        let (before, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
-        let (old, new) = (snapshot(&before, &secrets_before), snapshot(&after, &secrets));
-        if old != new {
-            self.record_own(principal, event_on("write", &after).before(old).after(new));
-        }
+        let (_, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
         Ok(after)
     }
 
@@ -589,7 +691,9 @@ impl Engine {
         id: &StreamId,
         is_paused: bool,
     ) -> Result<Stream, StreamError> {
-        let stream = self.managed(principal, id)?;
+        // A log that takes no events must not keep anybody from stopping what leaves it.
+        let is_refused = is_paused && self.refusal().is_some() && principal.may_manage().is_ok();
+        let stream = if is_refused { self.stream(principal, id)? } else { self.managed(principal, id)? };
         if stream.is_paused == is_paused {
             return Ok(stream);
         }
@@ -614,9 +718,10 @@ impl Engine {
         if stream.made_by == StreamMaker::File && principal.oneself().is_some() {
             return Err(StreamError::OfFile { name: stream.name });
         }
+        check_owner(principal, &stream)?;
         let deleted = self.store.delete_stream(id)?;
         let deleted = deleted.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
-        let secrets = self.secret_place.open(&id.0, &deleted.secrets).unwrap_or_default();
+        let secrets = self.secret_place.open(&binding(&deleted), &deleted.secrets).unwrap_or_default();
         self.record_own(principal, event_on("delete", &deleted).before(snapshot(&deleted, &secrets)));
         Ok(deleted)
     }
@@ -660,11 +765,12 @@ impl Engine {
             delivered: 0,
             created: self.now(),
         };
+        let about = json!({"first_seq": first_seq, "end_seq": end_seq, "query": query, "event_count": count});
+        let event = event_on("write", &stream).additional("replay", about);
+        self.record_first(principal, event).map_err(StreamError::Record)?;
         if !self.store.add_replay(id, &replay, REPLAYS_MAX)? {
             return Err(StreamError::TooManyReplays);
         }
-        let about = json!({"first_seq": first_seq, "end_seq": end_seq, "query": query, "event_count": count});
-        self.record_own(principal, event_on("write", &stream).additional("replay", about));
         Ok(count)
     }
 
@@ -725,6 +831,7 @@ impl Engine {
         seq: Option<u64>,
     ) -> Result<u64, StreamError> {
         let stream = self.managed(principal, id)?;
+        check_owner(principal, &stream)?;
         let count = self.store.discard_dead_letters(id, seq)?;
         if count > 0 {
             self.record_own(
@@ -768,12 +875,18 @@ fn maker_of(principal: &Principal) -> StreamMaker {
     if principal.oneself().is_some() { StreamMaker::Page } else { StreamMaker::Operator }
 }
 
-/// What the operator set up with their own rights is not theirs to change who have others.
+/// What stands in the file is changed there.
 fn check_maker(principal: &Principal, stream: &Stream) -> Result<(), StreamError> {
-    let name = stream.name.clone();
-    match stream.made_by {
-        StreamMaker::File => Err(StreamError::OfFile { name }),
-        StreamMaker::Operator if principal.oneself().is_some() => Err(StreamError::Operators { name }),
-        _ => Ok(()),
+    if stream.made_by == StreamMaker::File {
+        return Err(StreamError::OfFile { name: stream.name.clone() });
     }
+    check_owner(principal, stream)
+}
+
+/// What the operator set up with their own rights is not theirs to change or give up who have others. They may pause it, and have things sent again.
+fn check_owner(principal: &Principal, stream: &Stream) -> Result<(), StreamError> {
+    if stream.made_by != StreamMaker::Page && principal.oneself().is_some() {
+        return Err(StreamError::Operators { name: stream.name.clone() });
+    }
+    Ok(())
 }

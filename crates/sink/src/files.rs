@@ -30,6 +30,7 @@ pub(crate) const KIND: Kind = Kind {
         objects::LINGER.or("10"),
     ],
     is_local: true,
+    is_single: false,
     open,
 };
 

@@ -26,12 +26,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 const SHOWN_CHARACTERS_MAX: usize = 200;
 
 /// Whether bodies are compressed.
-pub(crate) const GZIP: Setting = Setting::new(
-    "gzip",
-    "Compress",
-    "Whether requests are compressed by gzip.",
-    SettingKind::Switch,
-);
+pub(crate) const GZIP: Setting =
+    Setting::new("gzip", "Compress", "Whether requests are compressed by gzip.", SettingKind::Switch);
 /// Limit of a request.
 pub(crate) const TIMEOUT: Setting = Setting::new(
     "timeout",

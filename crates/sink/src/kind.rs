@@ -18,6 +18,8 @@ pub struct Kind {
     pub settings: &'static [Setting],
     /// It writes on the server's own machine or with the server's own rights: only the operator may set it up.
     pub is_local: bool,
+    /// Only one batch may be on its way at a time.
+    pub is_single: bool,
     /// Makes one of checked settings. Nothing is sent or connected yet, but files may be opened.
     pub(crate) open: Open,
 }

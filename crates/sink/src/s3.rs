@@ -71,6 +71,7 @@ pub(crate) const KIND: Kind = Kind {
         tls::CA,
     ],
     is_local: false,
+    is_single: false,
     open,
 };
 

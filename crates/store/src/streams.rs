@@ -63,6 +63,10 @@ pub struct Stream {
     pub updated: Time,
     /// Where it began.
     pub first_seq: u64,
+    /// From where on events were chosen by `sent_query`.
+    pub query_seq: u64,
+    /// The query that its last sender began with.
+    pub sent_query: String,
     /// How far it is.
     pub progress: StreamProgress,
 }
@@ -87,7 +91,8 @@ pub struct StreamProgress {
 }
 
 const COLUMNS: &str = "id, name, kind, query, format, parallel, silence_s, settings, secrets, made_by, is_paused, revision, \
-    created_us, updated_us, first_seq, next_seq, delivered, acknowledged_us, failing_us, attempts, failure, is_alerted";
+    created_us, updated_us, first_seq, next_seq, delivered, acknowledged_us, failing_us, attempts, failure, is_alerted, \
+    query_seq, sent_query";
 
 fn stream(row: Row<'_>) -> Result<Stream, StoreError> {
     let time = |at| -> Result<Option<Time>, StoreError> {
@@ -113,6 +118,8 @@ fn stream(row: Row<'_>) -> Result<Stream, StoreError> {
         created: Time::from_micros_saturating(row.int(12)?),
         updated: Time::from_micros_saturating(row.int(13)?),
         first_seq: row.unsigned(14, "stream.first_seq")?,
+        query_seq: row.unsigned(22, "stream.query_seq")?,
+        sent_query: row.text(23)?,
         progress: StreamProgress {
             next_seq: row.unsigned(15, "stream.next_seq")?,
             delivered: row.unsigned(16, "stream.delivered")?,
@@ -159,9 +166,9 @@ impl Store {
             }
             let added = transaction.execute(
                 "INSERT INTO stream (id, name, name_folded, kind, query, format, parallel, silence_s, settings, secrets, made_by,
-                 is_paused, revision, created_us, updated_us, first_seq, sender, next_seq, delivered, acknowledged_us, failing_us,
+                 is_paused, revision, created_us, updated_us, first_seq, query_seq, sent_query, sender, next_seq, delivered, acknowledged_us, failing_us,
                  attempts, failure, is_alerted)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, 0, $16, 0, 0, 0, 0, '', 0)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, $15, $5, 0, $16, 0, 0, 0, 0, '', 0)
                  ON CONFLICT DO NOTHING",
                 &[
                     Value::Text(&stream.id.0),
@@ -279,8 +286,8 @@ impl Store {
         })
     }
 
-    /// Makes the caller the sender of a stream, and returns its number: whoever sent before saves nothing any more. None if there is no such
-    /// stream.
+    /// Makes the caller the sender of a stream by its query as it is now, and returns its number: whoever sent before saves nothing any more. None if
+    /// there is no such stream.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -292,15 +299,18 @@ impl Store {
             let before = transaction.query_optional(&sql, &[id], |row| row.unsigned(0, "stream.sender"))?;
             let Some(before) = before else { return Ok(None) };
             let number = before + 1;
-            transaction
-                .execute("UPDATE stream SET sender = $1 WHERE id = $2", &[Value::Int(signed(number)?), id])?;
+            transaction.execute(
+                "UPDATE stream SET sender = $1, query_seq = CASE WHEN sent_query = query THEN query_seq ELSE next_seq END,
+                 sent_query = query WHERE id = $2",
+                &[Value::Int(signed(number)?), id],
+            )?;
             transaction.commit()?;
             Ok(Some(number))
         })
     }
 
-    /// Saves how far a stream is, with the dead letters that lie before, and those that were delivered after all, in one transaction.
-    /// Returns false if somebody else became its sender, or it is gone: then nothing was saved.
+    /// Saves how far a stream and its replay are, with the dead letters that lie before, and those that were delivered after all, in one
+    /// transaction. Returns false if somebody else became its sender, or it is gone: then nothing was saved.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -309,6 +319,7 @@ impl Store {
         id: &StreamId,
         sender: u64,
         progress: &StreamProgress,
+        replay: Option<&Replay>,
         refused: &[DeadLetter],
         settled: &[u64],
     ) -> Result<bool, StoreError> {
@@ -331,6 +342,9 @@ impl Store {
             )?;
             if saved == 0 {
                 return Ok(false);
+            }
+            if let Some(replay) = replay {
+                replays::save(&mut transaction, id, replay)?;
             }
             dead_letters::put(&mut transaction, id, refused)?;
             dead_letters::remove(&mut transaction, id, settled)?;

@@ -33,9 +33,12 @@ pub(super) fn ids(
     stream: &Stream,
     seqs: Range<u64>,
 ) -> Result<BTreeSet<String>, SearchError> {
-    let filter = stream_filter(engine, &stream.query, "")?;
+    let filter = stream_filter(engine, &stream.sent_query, "")?;
     let mut ids = BTreeSet::new();
     Walk::new(filter, seqs).go(engine, &mut |_, record| {
+        if record.dropped.is_some() {
+            return Ok(ControlFlow::Continue(()));
+        }
         ids.insert(record.id.to_string());
         Ok(ControlFlow::Continue(()))
     })?;
@@ -51,18 +54,23 @@ pub(super) fn root<'i>(ids: impl IntoIterator<Item = &'i String>) -> String {
     STANDARD.encode(frontier.root().as_bytes())
 }
 
-/// Closes the windows of a stream that are due.
-pub(super) fn close_due(engine: &Engine, stream: &Stream, policy: &StreamPolicy) -> Result<(), EngineError> {
+/// Closes the window of a stream if it is due, or `is_last` of its query.
+pub(super) fn close_due(
+    engine: &Engine,
+    stream: &Stream,
+    policy: &StreamPolicy,
+    is_last: bool,
+) -> Result<(), EngineError> {
     let last = engine.store.stream_manifests(&stream.id, 1)?.pop();
-    let (mut first, number) =
+    let (first, number) =
         last.as_ref().map_or((stream.first_seq, 1), |last| (last.last_seq + 1, last.number + 1));
-    let first_kept = engine.log.index().parts().first_seq();
-    first = first.max(first_kept);
+    // What was sent by another query, and what the log does not have any more, is in no window.
+    let first = first.max(stream.query_seq).max(engine.log.index().parts().first_seq());
     let next_seq = stream.progress.next_seq;
     let since = last.map_or(stream.created, |last| last.created);
-    let age_us = engine.now().as_micros().saturating_sub(since.as_micros()).unsigned_abs();
+    let age_us = engine.now().as_micros().saturating_sub(since.as_micros()).max(0).unsigned_abs();
     let is_old = u128::from(age_us) >= policy.manifest_every.as_micros();
-    if first >= next_seq || !(next_seq - first >= policy.manifest_seqs || is_old) {
+    if first >= next_seq || !(next_seq - first >= policy.manifest_seqs || is_old || is_last) {
         return Ok(());
     }
     let end = next_seq.min(first.saturating_add(WINDOW_SEQS_MAX));
@@ -96,7 +104,7 @@ fn manifest(
     line("log", &engine.origin()?);
     line("stream", &stream.id.0);
     line("name", &stream.name);
-    line("query", &stream.query);
+    line("query", &stream.sent_query);
     line("manifest", &number.to_string());
     line("first_seq", &first_seq.to_string());
     line("last_seq", &last_seq.to_string());
@@ -129,7 +137,17 @@ pub(super) fn sign_open(engine: &Engine) -> Result<(), EngineError> {
     let Some(key) = engine.key_place.key().map_err(|error| EngineError::Signing(Box::new(error)))? else {
         return Ok(());
     };
+    let head = format!("{HEAD}\nlog {}\nstream ", engine.origin()?);
     for manifest in open {
+        // The database is not to be believed: whoever writes to it must not have the key sign a text of theirs, such as a checkpoint.
+        if !manifest.body.starts_with(&head) || manifest.body.contains("\n\n") {
+            tracing::error!(
+                stream = manifest.stream_id.0,
+                manifest = manifest.number,
+                "a manifest is no manifest of this log, and is not signed"
+            );
+            continue;
+        }
         match SignedNote::sign(&manifest.body, &[&key]) {
             Ok(note) => {
                 engine.store.sign_stream_manifest(&manifest.stream_id, manifest.number, &note.to_string())?;

@@ -53,6 +53,11 @@ impl Reader {
         Reader { query: query.to_owned(), within: within.to_owned(), format, open: None }
     }
 
+    /// Forgets what was read ahead: the log was written again since.
+    pub(super) fn look_again(&mut self) {
+        self.open = None;
+    }
+
     /// Reads on at `from`, up to `end` or the end of the log as it is now. Nothing is there if the events are empty and `next_seq` is `from`.
     pub(super) fn read(
         &mut self,
@@ -73,6 +78,10 @@ impl Reader {
         let (mut events, mut bytes) = (Vec::new(), 0);
         let Open { walk, deletions } = &mut open;
         walk.go(engine, &mut |seq, record| {
+            if record.dropped.is_some() {
+                // Dropped since the walk looked at the index.
+                return Ok(ControlFlow::Continue(()));
+            }
             let event = StoredEvent::read(record)?;
             let is_deleted = engine
                 .is_deleted(&registry, &event, seq, |kind, id| deletions.deleted_at(engine, kind, id))?;
@@ -111,25 +120,39 @@ pub(super) fn stream_filter(engine: &Engine, query: &str, within: &str) -> Resul
     Ok(filter.and(within.into_filter()))
 }
 
-/// Reads single events, whatever the query; those that are gone are left out.
+/// Reads single events, whatever the query, as many as the limits allow, and returns the seqs that it looked at; those that are gone are left
+/// out.
 pub(super) fn read_seqs(
     engine: &Engine,
     seqs: &[u64],
     format: EventFormat,
-) -> Result<Vec<Outgoing>, EngineError> {
-    let mut events = Vec::with_capacity(seqs.len());
+    limits: ReadLimits,
+) -> Result<(Vec<Outgoing>, Vec<u64>), EngineError> {
+    let (mut events, mut looked_at, mut bytes) = (Vec::new(), Vec::new(), 0);
     let registry = engine.registry.current().registry;
     let size = engine.log.refresh()?.next_seq();
     let filter = engine.log.index().kept(Filter::all());
-    for seq in seqs.iter().copied().filter(|seq| *seq < size) {
+    for seq in seqs.iter().copied() {
+        looked_at.push(seq);
+        if seq >= size {
+            continue;
+        }
         Walk::new(filter.clone(), seq..seq + 1).go(engine, &mut |seq, record: &Record<'_>| {
+            if record.dropped.is_some() {
+                return Ok(ControlFlow::Continue(()));
+            }
             let event = StoredEvent::read(record)?;
             let added = engine.added(&registry, &event, seq)?;
-            events.push(outgoing(seq, format, &AuditLog::new(&event, added)?));
+            let event = outgoing(seq, format, &AuditLog::new(&event, added)?);
+            bytes += event.line.len();
+            events.push(event);
             Ok(ControlFlow::Continue(()))
         })?;
+        if events.len() >= limits.events || bytes >= limits.bytes {
+            break;
+        }
     }
-    Ok(events)
+    Ok((events, looked_at))
 }
 
 fn outgoing(seq: u64, format: EventFormat, event: &AuditLog<'_>) -> Outgoing {

@@ -86,10 +86,13 @@ impl Engine {
         if end_seq > next_seq {
             return Err(StreamError::NotSentYet { seq: end_seq, next_seq });
         }
+        if let Some(seq) = from_seq.filter(|seq| *seq < stream.query_seq && *seq >= stream.first_seq) {
+            return Err(StreamError::OtherQuery { seq, query_seq: stream.query_seq });
+        }
         let parts = self.log.refresh()?;
-        let first_seq = from_seq.unwrap_or(stream.first_seq).max(parts.first_seq());
+        let first_seq = from_seq.unwrap_or(stream.first_seq.max(stream.query_seq)).max(parts.first_seq());
         let seqs = first_seq..end_seq.max(first_seq);
-        let filter = stream_filter(self, &stream.query, "")?;
+        let filter = stream_filter(self, &stream.sent_query, "")?;
         match received {
             Received::Count(count) => Ok(Reconciliation {
                 first_seq,
@@ -119,9 +122,12 @@ impl Engine {
             .into_iter()
             .map(|letter| letter.seq)
             .collect();
-        let filter = stream_filter(self, &stream.query, "")?;
+        let filter = stream_filter(self, &stream.sent_query, "")?;
         let (mut expected, mut received, mut missing) = (0, 0, Vec::new());
         Walk::new(filter, seqs.clone()).go(self, &mut |seq, record| {
+            if record.dropped.is_some() {
+                return Ok(ControlFlow::Continue(()));
+            }
             expected += 1;
             if ids.contains(&record.id) {
                 received += 1;
@@ -153,13 +159,20 @@ impl Engine {
         missing: &[Missing],
     ) -> Result<usize, StreamError> {
         let stream = self.managed(principal, id)?;
-        let seqs: Vec<u64> = missing.iter().take(RESENT_MAX).map(|missing| missing.seq).collect();
-        if seqs.is_empty() {
+        // Dead letters are here already, with what the receiver said.
+        let unknown = missing.iter().filter(|missing| !missing.is_dead_letter);
+        let seqs: Vec<u64> = unknown.take(RESENT_MAX).map(|missing| missing.seq).collect();
+        let dead: Vec<&Missing> = missing.iter().filter(|missing| missing.is_dead_letter).collect();
+        for letter in &dead {
+            self.store.resend_dead_letters(id, Some(letter.seq))?;
+        }
+        let count = seqs.len() + dead.len();
+        if count == 0 {
             return Ok(0);
         }
         self.store.send_again(id, &seqs, "missing at the receiver", self.now()).map_err(EngineError::from)?;
-        let event = event_on("write", &stream).additional("missing_events_resent", seqs.len() as u64);
+        let event = event_on("write", &stream).additional("missing_events_resent", count as u64);
         self.record_own(principal, event);
-        Ok(seqs.len())
+        Ok(count)
     }
 }

@@ -1,7 +1,8 @@
 //! Secrets of streams at rest: encrypted under a key that lies beside the signing key, outside the database.
 //!
 //! What a database, its backup or its replica shows is therefore no secret. A sealed value is, byte by byte: 1, the version; 8 bytes that name the key; 12
-//! of nonce; then AES-256-GCM of a JSON object of names and values, with the id of the stream as what it is bound to.
+//! of nonce; then AES-256-GCM of a JSON object of names and values, bound to the stream and where it goes: whoever writes to the database but has no key
+//! cannot have the secrets sent elsewhere.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -77,7 +78,7 @@ impl SecretPlace {
     /// somewhere else.
     pub(super) fn seal(
         &self,
-        stream_id: &str,
+        bound_to: &str,
         secrets: &Secrets,
         may_make_key: bool,
     ) -> Result<Vec<u8>, StreamSecretsError> {
@@ -97,7 +98,7 @@ impl SecretPlace {
         let tag = cipher(&key)
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
-                Aad::from(stream_id.as_bytes()),
+                Aad::from(bound_to.as_bytes()),
                 &mut text,
             )
             .expect("what fits into memory can be encrypted");
@@ -107,7 +108,7 @@ impl SecretPlace {
     }
 
     /// Decrypts secrets.
-    pub(super) fn open(&self, stream_id: &str, sealed: &[u8]) -> Result<Secrets, StreamSecretsError> {
+    pub(super) fn open(&self, bound_to: &str, sealed: &[u8]) -> Result<Secrets, StreamSecretsError> {
         if sealed.is_empty() {
             return Ok(Secrets::new());
         }
@@ -121,9 +122,15 @@ impl SecretPlace {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| StreamSecretsError::Damaged)?;
         let mut text = Zeroizing::new(encrypted.to_vec());
         let text = cipher(&key)
-            .open_in_place(nonce, Aad::from(stream_id.as_bytes()), &mut text)
+            .open_in_place(nonce, Aad::from(bound_to.as_bytes()), &mut text)
             .map_err(|_| StreamSecretsError::Damaged)?;
         serde_json::from_slice(text).map_err(|_| StreamSecretsError::Damaged)
+    }
+
+    /// Whether the key that secrets were encrypted with is here; for none, any is.
+    pub(super) fn has_key_of(&self, sealed: &[u8]) -> bool {
+        let Some(name) = sealed.get(1..1 + KEY_NAME_BYTES) else { return true };
+        self.key().ok().flatten().is_some_and(|key| name_of(&key) == name)
     }
 
     fn path(&self) -> PathBuf {
@@ -179,6 +186,8 @@ mod tests {
         let place = SecretPlace::new(&dir.path().join("key"));
         assert!(matches!(place.seal("a", &secrets(), false), Err(StreamSecretsError::OtherKey { .. })));
         let sealed = place.seal("a", &secrets(), true).unwrap();
+        assert!(place.has_key_of(&sealed) && place.has_key_of(&[]));
+        assert!(!SecretPlace::new(dir.path()).has_key_of(&sealed));
         assert!(!sealed.windows(6).any(|window| window == b"s3cr3t"));
         assert_eq!(place.open("a", &sealed).unwrap(), secrets());
         assert!(matches!(place.open("b", &sealed), Err(StreamSecretsError::Damaged)));

@@ -30,6 +30,10 @@ const SHORT_WINDOW_BATCHES: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Dead letters that are sent again at once.
 const RESENT_EVENTS: usize = 500;
+/// After dead letters or a replay could not be read: live events go on meanwhile.
+const SIDE_PAUSE: Duration = Duration::from_secs(30);
+/// Between two looks at a log that has nothing new: commits that follow each other closely are one look.
+const IDLE_PAUSE: Duration = Duration::from_millis(100);
 /// Dead letters of a stream, at most; one that has so many stops until somebody decides.
 pub(super) const DEAD_LETTERS_MAX: u64 = 100_000;
 /// The first pause after an attempt that failed; it doubles up to [`PAUSE_MAX`].
@@ -66,6 +70,12 @@ pub(super) struct Sender<'e> {
     reader: Reader,
     replay: Option<(Replay, Reader)>,
     has_due: bool,
+    /// Not before, dead letters and replays are tried again.
+    side_work_at: Option<Instant>,
+    /// What was delivered or refused and is not saved yet.
+    unsaved: Unsaved,
+    /// Events before this seq are not held back: they waited long enough.
+    drain_until: u64,
     /// Since when there may be events that are held back until they fill a batch.
     held_since: Option<Instant>,
     /// It is time to look for manifests.
@@ -76,6 +86,15 @@ pub(super) struct Sender<'e> {
     /// The progress differs from what is stored.
     is_unsaved: bool,
     saved: Instant,
+}
+
+/// What goes with the progress into one transaction.
+#[derive(Default)]
+struct Unsaved {
+    refused: Vec<DeadLetter>,
+    settled: Vec<u64>,
+    /// How far the replay is, also one that is done.
+    replay: Option<Replay>,
 }
 
 /// Where a window comes from.
@@ -103,6 +122,9 @@ impl<'e> Sender<'e> {
             reader: Reader::new(&stream.query, "", format),
             replay: None,
             has_due: true,
+            side_work_at: None,
+            unsaved: Unsaved::default(),
+            drain_until: 0,
             held_since: None,
             has_manifests: true,
             run: RefusedRun::default(),
@@ -123,7 +145,7 @@ impl<'e> Sender<'e> {
         };
         if self.is_unsaved && end != End::Replaced {
             // Nothing is lost without it: what was delivered would be sent once more.
-            drop(self.save(&[], &[]));
+            drop(self.save());
         }
         end
     }
@@ -147,16 +169,23 @@ impl<'e> Sender<'e> {
                 self.deliver(events, from)?;
             }
             if is_idle {
-                if self.is_unsaved {
-                    self.save(&[], &[])?;
-                }
-                self.hand_over_manifests()?;
+                self.rest()?;
                 match &runtime {
                     Ok(runtime) => runtime.block_on(news.wait()),
                     Err(_) => drop(self.stop.wait(crate::NEWS_WAIT)),
                 }
+                self.stop.wait(IDLE_PAUSE);
             }
         }
+    }
+
+    /// Everything that there is was delivered.
+    fn rest(&mut self) -> Result<(), End> {
+        self.hand_over_manifests()?;
+        if self.progress.failing.is_some() && self.side_work_at.is_none() {
+            self.recovered();
+        }
+        if self.is_unsaved { self.save() } else { Ok(()) }
     }
 
     /// Asks whether to go on, and what was asked for meanwhile; at most once a second unless it is urgent.
@@ -183,27 +212,31 @@ impl<'e> Sender<'e> {
         }
         self.has_due = dead_letters.due > 0;
         self.has_manifests = true;
-        let next = replays.into_iter().next();
-        let is_known =
-            |replay: &Replay| self.replay.as_ref().is_some_and(|(known, _)| known.number == replay.number);
-        match next {
-            None => self.replay = None,
-            Some(replay) if is_known(&replay) => {}
-            Some(replay) => {
-                let reader = Reader::new(&self.stream.query, &replay.query, self.format);
-                self.replay = Some((replay, reader));
-            }
-        }
+        self.take_replay(replays);
         if dead_letters.all >= DEAD_LETTERS_MAX && !self.has_due {
             let reason = format!(
-                "{DEAD_LETTERS_MAX} dead letters wait: annals streams dead-letters {} lists them",
+                "{DEAD_LETTERS_MAX} dead letters wait: annals streams dead-letters list {} shows them",
                 self.stream.name
             );
             self.fail(&Later { reason, after: None })?;
-            self.pause(PAUSE_MIN)?;
-            return self.look(true);
+            self.pause(PAUSE_MAX)?;
         }
         Ok(())
+    }
+
+    /// Goes on with the replay that it is at, or begins the next one.
+    fn take_replay(&mut self, replays: Vec<Replay>) {
+        let is_same = |known: &Replay, found: &Replay| {
+            (known.number, known.created, known.end_seq) == (found.number, found.created, found.end_seq)
+        };
+        match replays.into_iter().next() {
+            None => self.replay = None,
+            Some(found) if self.replay.as_ref().is_some_and(|(known, _)| is_same(known, &found)) => {}
+            Some(found) => {
+                let reader = Reader::new(&self.stream.query, &found.query, self.format);
+                self.replay = Some((found, reader));
+            }
+        }
     }
 
     fn limits(&self) -> ReadLimits {
@@ -220,17 +253,19 @@ impl<'e> Sender<'e> {
     /// Whether to wait until more events fill the batch of a receiver that keeps each batch by itself.
     fn holds_back(&mut self) -> bool {
         let Some(sink) = self.sinks.first().filter(|sink| !sink.linger().is_zero()) else { return false };
-        let behind = self.engine.log.index().parts().next_seq().saturating_sub(self.progress.next_seq);
+        let head = self.engine.log.index().parts().next_seq();
+        let behind = head.saturating_sub(self.progress.next_seq);
         let fills_a_batch = usize::try_from(behind).is_ok_and(|behind| behind >= sink.limits().events);
-        if behind == 0 || fills_a_batch {
+        if behind == 0 || fills_a_batch || self.progress.next_seq < self.drain_until {
             self.held_since = None;
             return false;
         }
-        let is_over = self.held_since.get_or_insert_with(Instant::now).elapsed() >= sink.linger();
-        if is_over {
-            self.held_since = None;
+        if self.held_since.get_or_insert_with(Instant::now).elapsed() < sink.linger() {
+            return true;
         }
-        !is_over
+        self.held_since = None;
+        self.drain_until = head;
+        false
     }
 
     /// The next events; a cursor that passed events of no interest moves too.
@@ -253,53 +288,94 @@ impl<'e> Sender<'e> {
         }
     }
 
+    /// Whether dead letters and replays may be tried.
+    fn may_do_side_work(&mut self) -> bool {
+        if self.side_work_at.is_some_and(|at| Instant::now() < at) {
+            return false;
+        }
+        self.side_work_at = None;
+        true
+    }
+
+    /// Dead letters or a replay could not be read: said, and tried again later, while live events go on.
+    fn put_off_side_work(&mut self, what: &str, error: &str) -> Result<(), End> {
+        self.side_work_at = Some(Instant::now() + SIDE_PAUSE);
+        self.fail(&Later { reason: format!("{what} cannot be read: {error}"), after: None })
+    }
+
     fn read_replay(&mut self) -> Result<Option<(Vec<Outgoing>, From)>, End> {
+        if !self.may_do_side_work() {
+            return Ok(None);
+        }
         let limits = self.limits();
-        loop {
-            let Some((replay, reader)) = &mut self.replay else { return Ok(None) };
-            match reader.read(self.engine, replay.next_seq, Some(replay.end_seq), limits) {
-                Ok(read) if read.events.is_empty() => {
-                    // Nothing more: also where the rest of it is gone.
-                    replay.next_seq = replay.end_seq;
-                    self.save_replay()?;
-                }
-                Ok(read) => return Ok(Some((read.events, From::Replay { next_seq: read.next_seq }))),
-                Err(error) => {
-                    let error = error.to_string();
-                    self.fail_reading(&error)?;
-                }
+        let Some((replay, reader)) = &mut self.replay else { return Ok(None) };
+        match reader.read(self.engine, replay.next_seq, Some(replay.end_seq), limits) {
+            Ok(read) if read.events.is_empty() => {
+                // Nothing more: also where the rest of it is gone.
+                replay.next_seq = replay.end_seq;
+                self.unsaved.replay = Some(replay.clone());
+                self.replay = None;
+                self.save()?;
+                Ok(None)
+            }
+            Ok(read) => Ok(Some((read.events, From::Replay { next_seq: read.next_seq }))),
+            Err(error) => {
+                let error = error.to_string();
+                self.put_off_side_work("the replay", &error)?;
+                Ok(None)
             }
         }
     }
 
     fn read_dead_letters(&mut self) -> Result<Option<(Vec<Outgoing>, From)>, End> {
-        while self.has_due {
+        while self.has_due && self.may_do_side_work() {
             let read = self.engine.store.due_dead_letters(&self.stream.id, RESENT_EVENTS);
+            let limits = self.limits();
             let read = read.map_err(EngineError::from).and_then(|letters| {
                 let seqs: Vec<u64> = letters.iter().map(|letter| letter.seq).collect();
-                Ok((read_seqs(self.engine, &seqs, self.format)?, seqs))
+                read_seqs(self.engine, &seqs, self.format, limits)
             });
             match read {
                 Ok((_, seqs)) if seqs.is_empty() => self.has_due = false,
                 // Dropped from the log meanwhile: there is nothing left to send.
-                Ok((events, seqs)) if events.is_empty() => self.save(&[], &seqs)?,
+                Ok((events, seqs)) if events.is_empty() => {
+                    self.unsaved.settled.extend(seqs);
+                    self.save()?;
+                }
                 Ok((events, seqs)) => return Ok(Some((events, From::DeadLetters { seqs }))),
-                Err(error) => self.fail_reading(&error.to_string())?,
+                Err(error) => self.put_off_side_work("a dead letter", &error.to_string())?,
             }
         }
         Ok(None)
     }
 
-    /// Delivers a window, however often it takes.
+    /// Delivers a window, however often it takes. Where the log is written again meanwhile, by an erasure or by retention, it is given up and read
+    /// anew: what is gone from the log must not be sent from memory.
     fn deliver(&mut self, events: Vec<Outgoing>, from: From) -> Result<(), End> {
         let limits = self.sinks.first().map(|sink| sink.limits());
         let limits = limits.unwrap_or(BatchLimits { events: 1, bytes: 1 });
+        let rewritten = self.rewritten();
         let mut window = Window::new(events, limits);
-        while let Err(later) = window.deliver(&mut self.sinks, &self.run) {
+        while let Err(later) = window.deliver(&mut self.sinks, &self.run, &self.stop) {
+            if self.stop.is_set() {
+                return Err(End::Stopped);
+            }
             self.fail(&later)?;
             self.pause(pause_after(self.progress.attempts, later.after))?;
+            if self.rewritten() != rewritten {
+                self.reader.look_again();
+                if let Some((_, reader)) = &mut self.replay {
+                    reader.look_again();
+                }
+                return Ok(());
+            }
         }
         self.delivered(&window, from)
+    }
+
+    /// Numbers that change when the log is written again; none where it cannot be asked.
+    fn rewritten(&self) -> Option<(u64, u64)> {
+        self.engine.store.state().ok().map(|state| (state.rewritten, state.manifest))
     }
 
     /// Takes down what was acknowledged, and what was refused.
@@ -315,50 +391,54 @@ impl<'e> Sender<'e> {
                 is_due: false,
             })
             .collect();
-        let labels = &self.stream.name;
-        self.engine.metrics.streams.delivered(labels, window.accepted());
-        self.engine.metrics.streams.refused(labels, refused.len() as u64);
+        let name = &self.stream.name;
+        self.engine.metrics.streams.delivered(name, window.accepted());
+        self.engine.metrics.streams.refused(name, refused.len() as u64);
         for letter in &refused {
-            warn!(
-                stream = self.stream.name,
-                seq = letter.seq,
-                reason = letter.reason,
-                "the receiver refuses an event"
-            );
+            warn!(stream = name, seq = letter.seq, reason = letter.reason, "the receiver refuses an event");
         }
-        let has_failed = self.progress.failing.take().is_some();
-        self.progress.attempts = 0;
-        self.progress.failure.clear();
         self.progress.delivered += window.accepted();
         if window.accepted() > 0 {
             self.progress.acknowledged = Some(now);
         }
-        let mut settled = Vec::new();
+        let is_urgent = !refused.is_empty() || self.progress.failing.is_some();
         match from {
             From::Live { next_seq } => self.progress.next_seq = next_seq,
             From::Replay { next_seq } => {
                 if let Some((replay, _)) = &mut self.replay {
                     replay.next_seq = next_seq;
                     replay.delivered += window.accepted();
+                    self.unsaved.replay = Some(replay.clone());
+                    if replay.next_seq >= replay.end_seq {
+                        self.replay = None;
+                    }
                 }
-                self.save_replay()?;
             }
-            From::DeadLetters { seqs } => {
-                settled = seqs;
-                settled.retain(|seq| !refused.iter().any(|letter| letter.seq == *seq));
+            From::DeadLetters { mut seqs } => {
+                seqs.retain(|seq| !refused.iter().any(|letter| letter.seq == *seq));
+                self.unsaved.settled.extend(seqs);
             }
         }
+        self.unsaved.refused.extend(refused);
         self.is_unsaved = true;
-        if has_failed {
-            info!(stream = self.stream.name, "delivering again");
+        if self.side_work_at.is_none() {
+            self.recovered();
         }
+        let is_side_work = !self.unsaved.settled.is_empty() || self.unsaved.replay.is_some();
+        if is_urgent || is_side_work || self.saved.elapsed() >= LOOK_EVERY { self.save() } else { Ok(()) }
+    }
+
+    /// Takes down that events get through again.
+    fn recovered(&mut self) {
+        if self.progress.failing.take().is_some() {
+            info!(stream = self.stream.name, "delivering again");
+            self.is_unsaved = true;
+        }
+        self.progress.attempts = 0;
+        self.progress.failure.clear();
         if std::mem::take(&mut self.progress.is_alerted) {
             self.engine.record_own(&Principal::system(), alert("recover", &self.stream));
         }
-        if has_failed || !refused.is_empty() || !settled.is_empty() || self.saved.elapsed() >= LOOK_EVERY {
-            self.save(&refused, &settled)?;
-        }
-        Ok(())
     }
 
     /// Gives the receiver the manifests that were signed since.
@@ -373,7 +453,9 @@ impl<'e> Sender<'e> {
             let Some(sink) = self.sinks.first_mut() else { return Ok(()) };
             if let Err(error) = sink.put_manifest(&name, &manifest.note) {
                 self.fail(&Later { reason: error.to_string(), after: None })?;
-                return self.pause(pause_after(self.progress.attempts, None));
+                self.pause(pause_after(self.progress.attempts, None))?;
+                // The next look tries again.
+                return Ok(());
             }
             // Stopping before this is noted writes the same manifest once more.
             if let Err(error) = self.engine.store.mark_manifest_sent(&self.stream.id, manifest.number) {
@@ -383,11 +465,14 @@ impl<'e> Sender<'e> {
         Ok(())
     }
 
-    /// Saves how far the stream is, however often it takes: without it, dead letters would be forgotten.
-    fn save(&mut self, refused: &[DeadLetter], settled: &[u64]) -> Result<(), End> {
+    /// Saves how far the stream is, however often it takes: without it, dead letters would be forgotten. What is not saved when it ends is not
+    /// forgotten by moving on without it: the cursor in the database stays before it.
+    fn save(&mut self) -> Result<(), End> {
         loop {
             let store = &self.engine.store;
-            match store.save_progress(&self.stream.id, self.number, &self.progress, refused, settled) {
+            let Unsaved { refused, settled, replay } = &self.unsaved;
+            let id = &self.stream.id;
+            match store.save_progress(id, self.number, &self.progress, replay.as_ref(), refused, settled) {
                 Ok(true) => break,
                 Ok(false) => return Err(End::Replaced),
                 Err(error) if self.stop.is_set() => {
@@ -400,23 +485,9 @@ impl<'e> Sender<'e> {
                 }
             }
         }
+        self.unsaved = Unsaved::default();
         self.is_unsaved = false;
         self.saved = Instant::now();
-        Ok(())
-    }
-
-    fn save_replay(&mut self) -> Result<(), End> {
-        let Some((replay, _)) = &self.replay else { return Ok(()) };
-        let saved = self.engine.store.save_replay(&self.stream.id, replay);
-        let is_done = replay.next_seq >= replay.end_seq;
-        if let Err(error) = saved {
-            // It goes on from an older place after a restart.
-            warn!(%error, stream = self.stream.name, "the progress of a replay could not be saved");
-        }
-        if is_done {
-            self.replay = None;
-            self.look(true)?;
-        }
         Ok(())
     }
 
@@ -436,7 +507,7 @@ impl<'e> Sender<'e> {
         }
         self.progress.failure = reason;
         self.engine.metrics.streams.failed(&self.stream.name);
-        self.save(&[], &[])
+        self.save()
     }
 
     /// Waits, and looks meanwhile whether to go on, and whether the silence is too long.
@@ -466,11 +537,7 @@ impl<'e> Sender<'e> {
     }
 
     fn alert_if_silent(&mut self) -> Result<(), End> {
-        if alert_if_silent(self.engine, &self.stream, &mut self.progress) {
-            self.save(&[], &[])
-        } else {
-            Ok(())
-        }
+        if alert_if_silent(self.engine, &self.stream, &mut self.progress) { self.save() } else { Ok(()) }
     }
 }
 
@@ -481,7 +548,7 @@ fn alert(action: &str, stream: &Stream) -> OwnEvent {
 /// Records that nothing gets through, once, where that has lasted too long; says whether it did.
 pub(super) fn alert_if_silent(engine: &Engine, stream: &Stream, progress: &mut StreamProgress) -> bool {
     let (Some(failing), false) = (progress.failing, progress.is_alerted) else { return false };
-    let silent_us = engine.now().as_micros().saturating_sub(failing.as_micros());
+    let silent_us = engine.now().as_micros().saturating_sub(failing.as_micros()).max(0);
     let limit_us = stream.silence_seconds.saturating_mul(1_000_000);
     if limit_us == 0 || silent_us.unsigned_abs() < limit_us {
         return false;

@@ -31,6 +31,16 @@ impl Default for StreamPolicy {
 
 /// How often the supervisor looks at the list of streams.
 const ROUND: Duration = Duration::from_secs(1);
+/// How often a process that does not send asks whether it may.
+const LEASE_EVERY: Duration = Duration::from_secs(3);
+/// How long a process that cannot read the secrets of some stream leaves sending to others, again and again: one that can is to have the first go.
+const KEYLESS_PAUSE: Duration = Duration::from_secs(10);
+/// How long it sends before it asks once more whether another process wants to.
+const KEYLESS_TURN: Duration = Duration::from_secs(60);
+/// How often it is counted what waits.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How long senders may take to end. A sink that hangs for longer is left behind; it saves nothing any more once another one sends.
+const STOP_MAX: Duration = Duration::from_secs(15);
 /// After a sender could not begin, or ended by itself.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
@@ -42,7 +52,7 @@ pub(super) struct Signal {
 }
 
 impl Signal {
-    fn set(&self) {
+    pub(super) fn set(&self) {
         *self.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
@@ -81,9 +91,14 @@ impl StreamService {
         Ok(StreamService { stop, thread: Some(thread) })
     }
 
-    /// Stops sending.
-    pub fn stop(&mut self) {
+    /// Begins to stop, without waiting for it.
+    pub fn begin_stop(&self) {
         self.stop.set();
+    }
+
+    /// Stops sending, and waits for it.
+    pub fn stop(&mut self) {
+        self.begin_stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -101,7 +116,10 @@ impl Drop for StreamService {
 struct Supervisor {
     engine: Arc<Engine>,
     policy: StreamPolicy,
-    lease: Option<Lease>,
+    lease: Option<(Lease, Instant)>,
+    /// When to ask for the lease again.
+    lease_at: Option<Instant>,
+    counted: Option<Instant>,
     running: BTreeMap<StreamId, Running>,
     /// Streams that could not begin, or ended by themselves, and when that was.
     resting: BTreeMap<StreamId, (u64, Instant)>,
@@ -115,7 +133,15 @@ struct Running {
 
 impl Supervisor {
     fn new(engine: Arc<Engine>, policy: StreamPolicy) -> Supervisor {
-        Supervisor { engine, policy, lease: None, running: BTreeMap::new(), resting: BTreeMap::new() }
+        Supervisor {
+            engine,
+            policy,
+            lease: None,
+            lease_at: None,
+            counted: None,
+            running: BTreeMap::new(),
+            resting: BTreeMap::new(),
+        }
     }
 
     fn run(&mut self, stop: &Signal) {
@@ -132,44 +158,83 @@ impl Supervisor {
 
     fn round(&mut self) -> Result<(), EngineError> {
         let streams = self.engine.store.streams()?;
-        self.engine.note_streams(&streams)?;
+        self.engine.note_rates(&streams);
         if streams.is_empty() {
             self.stop_all();
             return Ok(());
         }
-        if !self.has_lease()? {
+        if self.has_lease(&streams)? {
+            self.send(&streams);
+        } else {
             self.stop_senders();
-            return manifest::sign_open(&self.engine);
-        }
-        self.reap();
-        let is_current = |id: &StreamId, revision: u64| {
-            streams.iter().any(|stream| stream.id == *id && stream.revision == revision && !stream.is_paused)
-        };
-        for (id, running) in &self.running {
-            if !is_current(id, running.revision) {
-                running.stop.set();
-            }
-        }
-        for stream in &streams {
-            if !stream.is_paused && !self.running.contains_key(&stream.id) && !self.is_resting(stream) {
-                self.begin(stream)?;
-            }
-            manifest::close_due(&self.engine, stream, &self.policy)?;
         }
         manifest::sign_open(&self.engine)
     }
 
-    fn has_lease(&mut self) -> Result<bool, EngineError> {
-        if let Some(lease) = &mut self.lease {
+    /// Looks after each stream. What is wrong with one is its own affair.
+    fn send(&mut self, streams: &[Stream]) {
+        self.reap();
+        for (id, running) in &self.running {
+            let is_current = |stream: &Stream| {
+                stream.id == *id && stream.revision == running.revision && !stream.is_paused
+            };
+            if !streams.iter().any(is_current) {
+                running.stop.set();
+            }
+        }
+        let is_time = self.counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY);
+        if is_time {
+            self.counted = Some(Instant::now());
+            self.engine.keep_stream_metrics(streams);
+        }
+        for stream in streams {
+            let mut looked_after = self.look_after(stream);
+            if is_time {
+                looked_after = looked_after.and(self.engine.note_stream(stream));
+            }
+            if let Err(cause) = looked_after {
+                warn!(%cause, stream = stream.name, "the stream cannot be looked after now");
+            }
+        }
+    }
+
+    fn look_after(&mut self, stream: &Stream) -> Result<(), EngineError> {
+        let is_running = self.running.contains_key(&stream.id);
+        let has_changed = stream.query != stream.sent_query;
+        // The last window of the old query, once nobody sends by it any more.
+        manifest::close_due(&self.engine, stream, &self.policy, has_changed && !is_running)?;
+        if !stream.is_paused && !is_running && !self.is_resting(stream) {
+            self.begin(stream)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this process sends. One that cannot read the secrets of some stream does so where nobody else does, and asks again and again.
+    fn has_lease(&mut self, streams: &[Stream]) -> Result<bool, EngineError> {
+        let is_keyless =
+            || streams.iter().any(|stream| !self.engine.secret_place.has_key_of(&stream.secrets));
+        if let Some((lease, since)) = &mut self.lease {
             match lease.holds() {
-                Ok(true) => return Ok(true),
+                Ok(true) if since.elapsed() < KEYLESS_TURN || !is_keyless() => return Ok(true),
+                Ok(true) => self.lease_at = Some(Instant::now() + KEYLESS_PAUSE),
                 Ok(false) => warn!("another process may send the streams now"),
                 Err(cause) => warn!(%cause, "the right to send streams is lost"),
             }
-            self.lease = None;
             self.stop_senders();
+            self.lease = None;
+            return Ok(false);
         }
-        self.lease = self.engine.store.try_stream_lease()?;
+        if self.lease_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(false);
+        }
+        if self.lease_at.is_none() && is_keyless() {
+            // Another process that starts with this one may have the key.
+            self.lease_at = Some(Instant::now() + KEYLESS_PAUSE);
+            return Ok(false);
+        }
+        let lease = self.engine.store.try_stream_lease()?;
+        self.lease_at = Some(Instant::now() + LEASE_EVERY);
+        self.lease = lease.map(|lease| (lease, Instant::now()));
         if self.lease.is_some() {
             info!("this process sends the streams");
         }
@@ -217,7 +282,7 @@ impl Supervisor {
         reason.clone_into(&mut progress.failure);
         alert_if_silent(&self.engine, stream, &mut progress);
         self.engine.metrics.streams.failed(&stream.name);
-        self.engine.store.save_progress(&stream.id, number, &progress, &[], &[])?;
+        self.engine.store.save_progress(&stream.id, number, &progress, None, &[], &[])?;
         Ok(())
     }
 
@@ -249,8 +314,14 @@ impl Supervisor {
         for running in self.running.values() {
             running.stop.set();
         }
+        let begun = Instant::now();
         for (id, running) in std::mem::take(&mut self.running) {
-            if running.thread.join().is_err() {
+            while !running.thread.is_finished() && begun.elapsed() < STOP_MAX {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if !running.thread.is_finished() {
+                warn!(stream = id.0, "the receiver of a stream holds up its sender, which is left behind");
+            } else if running.thread.join().is_err() {
                 error!(stream = id.0, "the sender of a stream ended by a panic");
             }
         }

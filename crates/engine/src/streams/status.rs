@@ -175,17 +175,25 @@ impl Engine {
         Ok((waiting, lag_us.unsigned_abs()))
     }
 
-    /// Takes down how the streams are doing, for the metrics and the rates.
-    pub(super) fn note_streams(&self, streams: &[Stream]) -> Result<(), EngineError> {
+    /// Takes down how much was delivered, for the rates.
+    pub(super) fn note_rates(&self, streams: &[Stream]) {
         let now_us = self.now().as_micros();
         self.stream_rates.keep(streams);
-        self.metrics.streams.keep(streams.iter().map(|stream| stream.name.as_str()));
         for stream in streams {
             self.stream_rates.note(stream, now_us);
-            let (waiting, lag_us) = self.lag(stream)?;
-            let dead_letters = self.store.count_dead_letters(&stream.id)?;
-            self.metrics.streams.note(stream, waiting, lag_us, dead_letters.all);
         }
+    }
+
+    /// Forgets the numbers of streams that are gone.
+    pub(super) fn keep_stream_metrics(&self, streams: &[Stream]) {
+        self.metrics.streams.keep(streams.iter().map(|stream| stream.name.as_str()));
+    }
+
+    /// Takes down how a stream is doing, for the metrics.
+    pub(super) fn note_stream(&self, stream: &Stream) -> Result<(), EngineError> {
+        let (waiting, lag_us) = self.lag(stream)?;
+        let dead_letters = self.store.count_dead_letters(&stream.id)?;
+        self.metrics.streams.note(stream, waiting, lag_us, dead_letters.all);
         Ok(())
     }
 }

@@ -62,7 +62,7 @@ impl Engine {
         let settings = self.stream_settings(&stream)?;
         let secrets = change(settings.get(SECRET));
         let settings = vec![(SECRET.to_owned(), secrets)];
-        self.alter_stream(principal, &stream, &StreamChange { settings, ..StreamChange::default() })?;
+        self.alter_stream(principal, &stream, &StreamChange { settings, ..StreamChange::default() }, true)?;
         Ok(())
     }
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use annals_sink::{BatchLimits, Outgoing, SendError, Sink, Which};
 
+use super::service::Signal;
+
 /// Events in a row that a receiver refuses before it counts as broken: a single bad event must not hold up the others, but a receiver that takes
-/// nothing must not turn the whole log into dead letters.
+/// nothing must not turn the whole log into dead letters. From then on each attempt costs one event, so that a truly bad one at the head does not
+/// stop everything for ever.
 pub(super) const REFUSED_RUN_MAX: u64 = 100;
 
 /// The receiver is away, or refuses everything: nothing is wrong with the events.
@@ -70,9 +73,14 @@ impl Window {
 
     /// Hands what is left to the sinks, which work at the same time, and waits for their acknowledgement. After an error it is called again
     /// later; what was acknowledged meanwhile is not sent again.
-    pub(super) fn deliver(&mut self, sinks: &mut [Box<dyn Sink>], run: &RefusedRun) -> Result<(), Later> {
+    pub(super) fn deliver(
+        &mut self,
+        sinks: &mut [Box<dyn Sink>],
+        run: &RefusedRun,
+        stop: &Signal,
+    ) -> Result<(), Later> {
         if let [sink] = sinks {
-            return deliver_to(sink.as_mut(), self.batches.iter_mut(), run);
+            return deliver_to(sink.as_mut(), self.batches.iter_mut(), run, stop);
         }
         let mut shares: Vec<Vec<&mut Batch>> = sinks.iter().map(|_| Vec::new()).collect();
         let count = shares.len().max(1);
@@ -81,8 +89,9 @@ impl Window {
         }
         let results: Vec<Result<(), Later>> = std::thread::scope(|scope| {
             let work = sinks.iter_mut().zip(shares).filter(|(_, share)| !share.is_empty());
-            let threads: Vec<_> =
-                work.map(|(sink, share)| scope.spawn(|| deliver_to(sink.as_mut(), share, run))).collect();
+            let threads: Vec<_> = work
+                .map(|(sink, share)| scope.spawn(|| deliver_to(sink.as_mut(), share, run, stop)))
+                .collect();
             let ended = |_| Later { reason: "a sink ended by a panic".to_owned(), after: None };
             threads.into_iter().map(|thread| thread.join().map_err(ended).flatten()).collect()
         });
@@ -108,9 +117,13 @@ fn deliver_to<'b>(
     sink: &mut dyn Sink,
     batches: impl IntoIterator<Item = &'b mut Batch>,
     run: &RefusedRun,
+    stop: &Signal,
 ) -> Result<(), Later> {
     let mut sent = Vec::new();
     for batch in batches.into_iter().filter(|batch| !batch.events.is_empty()) {
+        if stop.is_set() {
+            return Err(Later { reason: "the server stops".to_owned(), after: None });
+        }
         batch.send(sink, run)?;
         if sink.acknowledges_each() {
             batch.accept();
@@ -179,7 +192,10 @@ impl Batch {
                         continue;
                     }
                     if run.refuse() {
-                        return Err(self.keep_all(refused));
+                        let reason = refused.last().map(|(_, reason)| reason.as_str()).unwrap_or_default();
+                        let reason = format!("the receiver refuses every event: {reason}");
+                        outcome = Err(Later { reason, after: None });
+                        break;
                     }
                 }
             }
@@ -191,14 +207,6 @@ impl Batch {
         }
         outcome
     }
-
-    /// Takes the refused events back: it is the receiver that is broken.
-    fn keep_all(&mut self, refused: Vec<(usize, String)>) -> Later {
-        let reason = refused.last().map(|(_, reason)| reason.clone()).unwrap_or_default();
-        self.events.extend(self.refused.drain(..).map(|(event, _)| event));
-        self.events.sort_by_key(|event| event.seq);
-        Later { reason: format!("the receiver refuses every event: {reason}"), after: None }
-    }
 }
 
 #[cfg(test)]
@@ -208,6 +216,7 @@ mod tests {
     use annals_sink::Outcome;
     use proptest::prelude::*;
 
+    use super::super::service::Signal;
     use super::*;
 
     /// A receiver in memory that refuses some events and is away at some calls.
@@ -309,10 +318,22 @@ mod tests {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(fake)];
         let mut window = window(1_000);
         let run = RefusedRun::default();
-        let later = window.deliver(&mut sinks, &run).unwrap_err();
-        assert_eq!(later.reason, "the receiver refuses every event: bad");
-        let refused = window.refused().count() as u64;
-        assert!(refused <= REFUSED_RUN_MAX, "{refused}");
+        let stop = Signal::default();
+        for attempt in 1..5 {
+            let later = window.deliver(&mut sinks, &run, &stop).unwrap_err();
+            assert_eq!(later.reason, "the receiver refuses every event: bad");
+            assert_eq!(window.refused().count() as u64, REFUSED_RUN_MAX + attempt);
+        }
+    }
+
+    #[test]
+    fn nothing_more_is_sent_once_it_is_time_to_stop() {
+        let mut sink = Fake { acknowledges_each: true, ..Fake::default() };
+        let (mut window, stop) = (window(10), Signal::default());
+        stop.set();
+        let run = RefusedRun::default();
+        assert!(deliver_to(&mut sink, window.batches.iter_mut(), &run, &stop).is_err());
+        assert_eq!((sink.calls, window.accepted()), (0, 0));
     }
 
     proptest! {
@@ -327,8 +348,8 @@ mod tests {
             let mut sink =
                 Fake { refuses: refuses.clone(), which: Some(which), away, acknowledges_each, ..Fake::default() };
             let mut window = window(count);
-            let run = RefusedRun::default();
-            while deliver_to(&mut sink, window.batches.iter_mut(), &run).is_err() {}
+            let (run, stop) = (RefusedRun::default(), Signal::default());
+            while deliver_to(&mut sink, window.batches.iter_mut(), &run, &stop).is_err() {}
             sink.received.append(&mut sink.pending);
             let refused: BTreeSet<u64> = window.refused().map(|(seq, _)| seq).collect();
             let expected: BTreeSet<u64> = refuses.into_iter().filter(|seq| *seq < count).collect();

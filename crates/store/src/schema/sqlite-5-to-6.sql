@@ -15,6 +15,9 @@ CREATE TABLE stream (
     created_us      INTEGER NOT NULL,
     updated_us      INTEGER NOT NULL,
     first_seq       INTEGER NOT NULL,
+    -- From where on the query holds, and the query that was sent by.
+    query_seq       INTEGER NOT NULL,
+    sent_query      TEXT NOT NULL,
     -- Only the sender whose number this is writes the columns below.
     sender          INTEGER NOT NULL,
     next_seq        INTEGER NOT NULL,
@@ -58,3 +61,5 @@ CREATE TABLE stream_manifest (
     created_us  INTEGER NOT NULL,
     PRIMARY KEY (stream_id, number)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX stream_manifest_open ON stream_manifest (stream_id, number) WHERE note = '';
+CREATE INDEX stream_manifest_unsent ON stream_manifest (stream_id, number) WHERE is_sent = 0;

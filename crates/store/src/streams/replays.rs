@@ -3,7 +3,7 @@
 use annals_model::time::Time;
 
 use super::StreamId;
-use crate::connection::Mode;
+use crate::connection::{Connection, Mode};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::value::{Row, Value, signed};
@@ -39,6 +39,19 @@ fn replay(row: Row<'_>) -> Result<Replay, StoreError> {
         delivered: row.unsigned(5, "stream_replay.delivered")?,
         created: Time::from_micros_saturating(row.int(6)?),
     })
+}
+
+/// Saves how far a replay is; one that is done goes. One that was given up meanwhile stays so, also if another one has its number now.
+pub(super) fn save(connection: &mut Connection, id: &StreamId, replay: &Replay) -> Result<(), StoreError> {
+    let (stream, number) = (Value::Text(&id.0), Value::Int(signed(replay.number)?));
+    let created = Value::Int(replay.created.as_micros());
+    if replay.next_seq >= replay.end_seq {
+        let sql = "DELETE FROM stream_replay WHERE stream_id = $1 AND number = $2 AND created_us = $3";
+        return connection.execute(sql, &[stream, number, created]).map(drop);
+    }
+    let sql = "UPDATE stream_replay SET next_seq = $1, delivered = $2 WHERE stream_id = $3 AND number = $4 AND created_us = $5";
+    let (next_seq, delivered) = (Value::Int(signed(replay.next_seq)?), Value::Int(signed(replay.delivered)?));
+    connection.execute(sql, &[next_seq, delivered, stream, number, created]).map(drop)
 }
 
 impl Store {
@@ -87,25 +100,6 @@ impl Store {
     pub fn replays(&self, id: &StreamId) -> Result<Vec<Replay>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM stream_replay WHERE stream_id = $1 ORDER BY number");
         self.read(|connection| connection.query_all(&sql, &[Value::Text(&id.0)], replay))
-    }
-
-    /// Saves how far a replay is; one that is done goes.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be written.
-    pub fn save_replay(&self, id: &StreamId, replay: &Replay) -> Result<(), StoreError> {
-        let (stream, number) = (Value::Text(&id.0), Value::Int(signed(replay.number)?));
-        self.write(|connection| {
-            if replay.next_seq >= replay.end_seq {
-                let sql = "DELETE FROM stream_replay WHERE stream_id = $1 AND number = $2";
-                return connection.execute(sql, &[stream, number]).map(drop);
-            }
-            let sql =
-                "UPDATE stream_replay SET next_seq = $1, delivered = $2 WHERE stream_id = $3 AND number = $4";
-            let values =
-                [Value::Int(signed(replay.next_seq)?), Value::Int(signed(replay.delivered)?), stream, number];
-            connection.execute(sql, &values).map(drop)
-        })
     }
 
     /// Gives up the replays of a stream, and returns how many.

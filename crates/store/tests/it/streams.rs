@@ -34,6 +34,8 @@ fn stream(id: &str, name: &str) -> Stream {
         created: at(1),
         updated: at(1),
         first_seq: 7,
+        query_seq: 7,
+        sent_query: "action:delete".to_owned(),
         progress: StreamProgress {
             next_seq: 7,
             delivered: 0,
@@ -94,12 +96,22 @@ fn a_change_leaves_how_far_it_is_and_progress_leaves_what_it_is(fixture: &Fixtur
         .unwrap()
         .unwrap();
     assert_eq!((changed.revision, changed.updated), (2, at(2)));
-    assert!(store.save_progress(&id, sender, &progress, &[], &[]).unwrap());
+    assert!(store.save_progress(&id, sender, &progress, None, &[], &[]).unwrap());
     let found = store.stream(&id).unwrap().unwrap();
     assert_eq!((found.is_paused, found.revision, found.first_seq), (true, 2, 7));
     assert_eq!(found.progress, progress);
+    assert_eq!((found.query_seq, found.sent_query.as_str()), (7, "action:delete"));
+    let other = |stream: &mut Stream| {
+        "action:create".clone_into(&mut stream.query);
+        true
+    };
+    store.change_stream(&id, at(2), other).unwrap();
+    assert_eq!(store.stream(&id).unwrap().unwrap().sent_query, "action:delete", "until somebody sends by it");
+    store.begin_sending(&id).unwrap();
+    let sent = store.stream(&id).unwrap().unwrap();
+    assert_eq!((sent.query_seq, sent.sent_query.as_str(), sent.revision), (90, "action:create", 3));
     assert_eq!(store.change_stream(&id, at(3), |_| false).unwrap(), None);
-    assert_eq!(store.stream(&id).unwrap().unwrap().revision, 2);
+    assert_eq!(store.stream(&id).unwrap().unwrap().revision, 3);
 }
 
 fn only_the_last_sender_saves(fixture: &Fixture) {
@@ -109,9 +121,9 @@ fn only_the_last_sender_saves(fixture: &Fixture) {
     let first = store.begin_sending(&id).unwrap().unwrap();
     let second = store.begin_sending(&id).unwrap().unwrap();
     let progress = StreamProgress { next_seq: 11, ..stream("a", "").progress };
-    assert!(!store.save_progress(&id, first, &progress, &[letter(9, "x")], &[]).unwrap());
+    assert!(!store.save_progress(&id, first, &progress, None, &[letter(9, "x")], &[]).unwrap());
     assert_eq!(store.count_dead_letters(&id).unwrap().all, 0, "what comes with it is not saved either");
-    assert!(store.save_progress(&id, second, &progress, &[letter(9, "x")], &[]).unwrap());
+    assert!(store.save_progress(&id, second, &progress, None, &[letter(9, "x")], &[]).unwrap());
     assert_eq!(store.stream(&id).unwrap().unwrap().progress.next_seq, 11);
     assert_eq!(store.begin_sending(&StreamId("none".to_owned())).unwrap(), None);
 }
@@ -123,7 +135,7 @@ fn dead_letters_come_go_and_are_sent_again(fixture: &Fixture) {
     let sender = store.begin_sending(&id).unwrap().unwrap();
     let progress = stream("a", "").progress;
     let save = |refused: &[DeadLetter], settled: &[u64]| {
-        assert!(store.save_progress(&id, sender, &progress, refused, settled).unwrap());
+        assert!(store.save_progress(&id, sender, &progress, None, refused, settled).unwrap());
     };
     save(&[letter(9, "too long"), letter(12, "no time"), letter(40, "no")], &[]);
     assert_eq!(seqs(&store.dead_letters(&id, 10, 9).unwrap()), [12, 40]);
@@ -162,13 +174,19 @@ fn a_replay_goes_on_where_it_was(fixture: &Fixture) {
     assert!(store.add_replay(&id, &replay(5, "action:create"), 2).unwrap());
     assert!(!store.add_replay(&id, &replay(5, ""), 2).unwrap());
     assert!(!store.add_replay(&StreamId("b".to_owned()), &replay(5, ""), 2).unwrap());
+    let sender = store.begin_sending(&id).unwrap().unwrap();
+    let progress = stream("a", "").progress;
+    let save = |replay: &Replay| store.save_progress(&id, sender, &progress, Some(replay), &[], &[]).unwrap();
     let mut first = store.replays(&id).unwrap().remove(0);
     assert_eq!((first.number, first.next_seq), (1, 3));
     (first.next_seq, first.delivered) = (60, 20);
-    store.save_replay(&id, &first).unwrap();
+    assert!(save(&first));
+    assert_eq!(store.replays(&id).unwrap()[0], first);
+    // One that was given up, whose number another one has now.
+    assert!(save(&Replay { created: at(3), next_seq: 100, ..first.clone() }));
     assert_eq!(store.replays(&id).unwrap()[0], first);
     first.next_seq = 100;
-    store.save_replay(&id, &first).unwrap();
+    assert!(save(&first));
     assert_eq!(store.replays(&id).unwrap(), [Replay { number: 2, ..replay(5, "action:create") }]);
     assert_eq!(store.discard_replays(&id).unwrap(), 1);
 }
