@@ -312,6 +312,12 @@ fn checked_parallel(parallel: u64) -> Result<u64, StreamError> {
     })
 }
 
+/// A name as the target of an event, which is not empty: who tries what they may not is on record under any name.
+fn target_of(name: &str) -> String {
+    let short: String = name.chars().filter(|character| !character.is_control()).take(NAME_MAX).collect();
+    if short.trim().is_empty() { "(no name)".to_owned() } else { short }
+}
+
 pub(crate) fn stream_format(stream: &Stream) -> Result<EventFormat, StreamError> {
     EventFormat::from_str(&stream.format).map_err(|fault| {
         StreamError::Settings(vec![SettingFault { name: "format".to_owned(), what: fault.to_string() }])
@@ -401,6 +407,19 @@ impl Engine {
         found.ok_or_else(|| StreamError::Unknown { name: name.to_owned() })
     }
 
+    /// Finds the identity of a stream by its name or by itself, for whoever may read what streams delivered.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the caller may not read the whole log, or there is none.
+    pub fn stream_id_named(&self, principal: &Principal, name: &str) -> Result<StreamId, StreamError> {
+        principal.may_see_all("see what streams delivered")?;
+        let folded = name.trim().to_lowercase();
+        let streams = self.store.streams()?;
+        let by_id = streams.iter().find(|stream| stream.id.0 == name);
+        let found = by_id.or_else(|| streams.iter().find(|stream| stream.name.to_lowercase() == folded));
+        found.map(|stream| stream.id.clone()).ok_or_else(|| StreamError::Unknown { name: name.to_owned() })
+    }
+
     /// Finds a stream by its identity.
     ///
     /// # Errors
@@ -445,7 +464,7 @@ impl Engine {
         new: &NewStream<'_>,
         made_by: StreamMaker,
     ) -> Result<(Stream, Option<SecretText>), StreamError> {
-        self.manage(principal, || OwnEvent::new("create", STREAM, new.name))?;
+        self.manage(principal, || OwnEvent::new("create", STREAM, &target_of(new.name)))?;
         let kind = Kind::from_name(new.kind)
             .ok_or_else(|| StreamError::UnknownKind { kind: new.kind.to_owned() })?;
         if kind.is_local && made_by == StreamMaker::Page {
@@ -676,8 +695,10 @@ impl Engine {
     /// The stream, for somebody who may manage it.
     fn managed(&self, principal: &Principal, id: &StreamId) -> Result<Stream, StreamError> {
         let found = self.store.stream(id)?;
-        let target = found.as_ref().map_or("", |stream| stream.name.as_str());
-        self.manage(principal, || OwnEvent::new("write", STREAM, target).resource_id(&id.0))?;
+        let target = found.as_ref().map_or(id.0.as_str(), |stream| stream.name.as_str());
+        self.manage(principal, || {
+            OwnEvent::new("write", STREAM, &target_of(target)).resource_id(&target_of(&id.0))
+        })?;
         found.ok_or_else(|| StreamError::Unknown { name: id.0.clone() })
     }
 

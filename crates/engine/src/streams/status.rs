@@ -46,7 +46,7 @@ pub struct StreamStatus {
     pub stream: Stream,
     /// Its settings that may be shown.
     pub settings: Settings,
-    /// Names of the secrets that it may have.
+    /// Names of the secrets that are kept for it; of all that there may be, if they cannot be read.
     pub secret_names: Vec<&'static str>,
     /// What it is doing.
     pub state: StreamState,
@@ -137,7 +137,11 @@ impl Engine {
         };
         let kind = Kind::from_name(&stream.kind);
         let secrets = kind.into_iter().flat_map(|kind| kind.settings.iter());
-        let secret_names = secrets.filter(|setting| setting.kind.is_secret()).map(|setting| setting.name);
+        let kept = self.secret_place.open(&stream.id.0, &stream.secrets).ok();
+        let is_kept = |name: &str| kept.as_ref().is_none_or(|kept| kept.contains_key(name));
+        let secret_names = secrets
+            .filter(|setting| setting.kind.is_secret() && is_kept(setting.name))
+            .map(|setting| setting.name);
         Ok(StreamStatus {
             settings: open_settings(&stream),
             secret_names: secret_names.collect(),
