@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod manifests;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod parameters;

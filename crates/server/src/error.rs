@@ -7,7 +7,7 @@ use std::any::Any;
 
 use annals_engine::{
     AccessError, CursorError, EngineError, ExportError, ForbiddenError, IngestError, RegistrationError,
-    SearchError,
+    SearchError, StreamError,
 };
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -54,6 +54,10 @@ pub(crate) enum ApiError {
     Registration(#[from] RegistrationError),
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("the stream `{stream}` has no signed manifest {number}")]
+    UnknownManifest { stream: String, number: String },
     #[error("a body of more than {bytes_max} bytes")]
     BodyTooLarge { bytes_max: usize },
     #[error("the body could not be read: {detail}")]
@@ -163,11 +167,14 @@ impl ApiError {
             | ApiError::Ingest(IngestError::Forbidden(_))
             | ApiError::Search(SearchError::Forbidden(_))
             | ApiError::Registration(RegistrationError::Forbidden(_))
-            | ApiError::Access(AccessError::Forbidden(_)) => {
+            | ApiError::Access(AccessError::Forbidden(_))
+            | ApiError::Stream(StreamError::Forbidden(_)) => {
                 told(StatusCode::FORBIDDEN, "forbidden", "Forbidden.")
             }
             ApiError::UnknownRoute { .. } => told(StatusCode::NOT_FOUND, "unknown-route", "Not found."),
             ApiError::UnknownEvent => told(StatusCode::NOT_FOUND, "unknown-event", "Not found."),
+            ApiError::UnknownManifest { .. } => told(StatusCode::NOT_FOUND, "unknown-manifest", "Not found."),
+            ApiError::Stream(error) => self.stream_outline(error),
             ApiError::NoCheckpointYet { .. } => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "no-checkpoint", "No checkpoint covers the event yet.")
             }
@@ -253,6 +260,36 @@ impl ApiError {
             | ApiError::Template(_)
             | ApiError::Json(_)
             | ApiError::Panicked => outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),
+        }
+    }
+
+    fn stream_outline(&self, error: &StreamError) -> Outline {
+        let outline = |status, code, message, detail| Outline {
+            status,
+            code,
+            message,
+            detail,
+            validations: Vec::new(),
+        };
+        let detail = error.to_string();
+        match error {
+            StreamError::Unknown { .. } => {
+                outline(StatusCode::NOT_FOUND, "unknown-stream", "Not found.", detail)
+            }
+            StreamError::Operators { .. }
+            | StreamError::OfFile { .. }
+            | StreamError::OperatorsKind { .. } => {
+                outline(StatusCode::FORBIDDEN, "forbidden", "Forbidden.", detail)
+            }
+            StreamError::Engine(error) | StreamError::Search(SearchError::Engine(error))
+                if error.is_unavailable() =>
+            {
+                outline(StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE, String::new())
+            }
+            StreamError::Engine(_) | StreamError::Search(_) | StreamError::Secrets(_) => {
+                outline(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL, String::new())
+            }
+            _ => outline(StatusCode::UNPROCESSABLE_ENTITY, "stream", "That cannot be done.", detail),
         }
     }
 

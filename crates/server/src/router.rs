@@ -10,7 +10,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 
-use crate::pages::manage::{account, groups, license, organizations, people, settings, tokens};
+use crate::pages::manage::{account, groups, license, organizations, people, settings, streams, tokens};
 use crate::{App, api, assets, error, middleware, pages};
 
 /// How long one request may take, its body included, until its answer begins. A batch of 8 MiB needs a second on a slow line.
@@ -56,6 +56,8 @@ routes! {
     get "/metrics" api::metrics::show_metrics,
     get "/api/v2/audit/evidence" api::evidence::show_evidence,
     get "/api/v2/audit/sources" api::sources::list_sources,
+    get "/api/v2/audit/streams/{name}/manifests" api::manifests::list_manifests,
+    get "/api/v2/audit/streams/{name}/manifests/{number}" api::manifests::show_manifest,
     get "/api/v2/audit/{id}" api::search::show_event,
     get "/api/v2/audit/{id}/receipt" api::proof::show_receipt,
     get "/api/v2/audit/{id}/proof" api::proof::show_proof,
@@ -113,6 +115,21 @@ routes! {
     get "/tokens" tokens::show_tokens,
     post "/tokens" tokens::create_token,
     post "/tokens/{id}/revoke" tokens::revoke_token,
+    get "/streams" streams::show_streams,
+    post "/streams" streams::new::create_stream,
+    get "/streams/new" streams::new::show_new,
+    get "/streams/{id}" streams::one::show_stream,
+    get "/streams/{id}/edit" streams::edit::show_edit,
+    post "/streams/{id}/edit" streams::edit::change_stream,
+    post "/streams/{id}/pause" streams::actions::pause_stream,
+    post "/streams/{id}/resume" streams::actions::resume_stream,
+    post "/streams/{id}/delete" streams::actions::delete_stream,
+    post "/streams/{id}/replay" streams::actions::replay_stream,
+    post "/streams/{id}/replay/cancel" streams::actions::cancel_replays,
+    post "/streams/{id}/dead-letters/resend" streams::actions::resend_dead_letters,
+    post "/streams/{id}/dead-letters/discard" streams::actions::discard_dead_letters,
+    post "/streams/{id}/secret/rotate" streams::actions::rotate_secret,
+    post "/streams/{id}/secret/finish" streams::actions::finish_rotation,
     get "/settings" settings::show_settings,
     post "/settings" settings::change_settings,
     get "/license" license::show_license,

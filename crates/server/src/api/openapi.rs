@@ -5,7 +5,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use crate::api::{
-    counts, events, evidence, export, health, metrics, proof, resources, search, sources, stream,
+    counts, events, evidence, export, health, manifests, metrics, proof, resources, search, sources, stream,
 };
 use crate::auth::{Caller, SESSION_COOKIE};
 
@@ -31,6 +31,8 @@ use crate::auth::{Caller, SESSION_COOKIE};
         proof::show_consistency,
         proof::show_tile,
         sources::list_sources,
+        manifests::list_manifests,
+        manifests::show_manifest,
         resources::show_resources,
         resources::register_resources,
         health::show_health,

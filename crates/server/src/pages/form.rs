@@ -13,15 +13,18 @@ use crate::auth::{SESSION_COOKIE, cookie_name};
 /// Bytes of a form: the longest password, percent-encoded, fits with room to spare.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
-/// The fields of a posted form.
-pub(crate) struct SmallForm<T>(pub(crate) T);
+/// Bytes of a form with certificates: each text of a stream's settings has 64 KiB at most, and three of them are certificates and keys.
+pub(super) const CERTIFICATES_BYTES_MAX: usize = 256 * 1024;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for SmallForm<T> {
+/// The fields of a posted form.
+pub(crate) struct SmallForm<T, const BYTES_MAX: usize = FORM_BYTES_MAX>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for SmallForm<T, BYTES_MAX> {
     type Rejection = PageError;
 
-    async fn from_request(request: Request, state: &S) -> Result<SmallForm<T>, PageError> {
+    async fn from_request(request: Request, state: &S) -> Result<SmallForm<T, BYTES_MAX>, PageError> {
         let (parts, body) = request.into_parts();
-        let bytes = axum::body::to_bytes(body, FORM_BYTES_MAX)
+        let bytes = axum::body::to_bytes(body, BYTES_MAX)
             .await
             .map_err(|_| PageError::FormUnreadable { status: StatusCode::PAYLOAD_TOO_LARGE })?;
         let request = Request::from_parts(parts, Body::from(bytes));

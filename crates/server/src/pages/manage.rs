@@ -1,4 +1,4 @@
-//! The pages under Manage beside the log: people, organizations, tokens, settings, license; and one's own account.
+//! The pages under Manage beside the log: people, organizations, tokens, streams, settings, license; and one's own account.
 //!
 //! Every change is a form that is sent and answered with the page again, or with the fault beside the form. The engine checks who
 //! may do what and records it; a page only shows what came of it.
@@ -9,6 +9,7 @@ pub(crate) mod license;
 pub(crate) mod organizations;
 pub(crate) mod people;
 pub(crate) mod settings;
+pub(crate) mod streams;
 pub(crate) mod tokens;
 
 use annals_engine::{AccessError, EngineError, Session, Token};

@@ -233,7 +233,8 @@ async fn refused(
     .await
 }
 
-fn query_faults(errors: &QueryErrors) -> Vec<String> {
+/// What is wrong with a query, one sentence each.
+pub(super) fn query_faults(errors: &QueryErrors) -> Vec<String> {
     let line = |error: &annals_query::QueryError| {
         let hint =
             error.hint.as_deref().map(|hint| format!(" {}", sentence(&quoted(hint)).replace("?.", "?")));

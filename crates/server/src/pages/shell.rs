@@ -21,6 +21,7 @@ pub(super) enum Section {
     People,
     Organizations,
     Tokens,
+    Streams,
     Settings,
     License,
     Account,
@@ -28,7 +29,7 @@ pub(super) enum Section {
 
 impl Section {
     /// The menu, in its order: those for everyone who may read, then those for site managers.
-    const MENU: [Section; 10] = [
+    const MENU: [Section; 11] = [
         Section::Audit,
         Section::Searches,
         Section::Sources,
@@ -37,6 +38,7 @@ impl Section {
         Section::People,
         Section::Organizations,
         Section::Tokens,
+        Section::Streams,
         Section::Settings,
         Section::License,
     ];
@@ -51,6 +53,7 @@ impl Section {
             Section::People => "People",
             Section::Organizations => "Organizations",
             Section::Tokens => "Tokens",
+            Section::Streams => "Streams",
             Section::Settings => "Settings",
             Section::License => "License",
             Section::Account => "Account",
@@ -67,6 +70,7 @@ impl Section {
             Section::People => "/people",
             Section::Organizations => "/organizations",
             Section::Tokens => "/tokens",
+            Section::Streams => "/streams",
             Section::Settings => "/settings",
             Section::License => "/license",
             Section::Account => "/account",
@@ -76,7 +80,12 @@ impl Section {
     fn is_for_managers(self) -> bool {
         matches!(
             self,
-            Section::People | Section::Organizations | Section::Tokens | Section::Settings | Section::License
+            Section::People
+                | Section::Organizations
+                | Section::Tokens
+                | Section::Streams
+                | Section::Settings
+                | Section::License
         )
     }
 }

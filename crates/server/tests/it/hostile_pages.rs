@@ -1,8 +1,10 @@
 //! Hostile strings in everything that a page can show, in a real browser: they stay text.
 
 use annals_engine::{
-    NewGroup, NewOrganization, NewPerson, NewToken, OrganizationRole, Principal, Role, TokenKind,
+    NewGroup, NewOrganization, NewPerson, NewStream, NewToken, OrganizationRole, Principal, Role,
+    SinkSettings, StreamStart, TokenKind,
 };
+use annals_model::formats::EventFormat;
 use serde_json::json;
 
 use crate::audit_page::open;
@@ -35,10 +37,12 @@ async fn hostile_strings_stay_text_on_every_page() {
 
     // What of them Annals takes for its own things.
     let mut paths: Vec<String> =
-        ["/people", "/organizations", "/tokens", "/searches", "/sources"].map(str::to_owned).to_vec();
+        ["/people", "/organizations", "/tokens", "/streams", "/searches", "/sources"]
+            .map(str::to_owned)
+            .to_vec();
     let taken = tokio::task::block_in_place(|| {
         let operator = Principal::operator();
-        let mut taken = [0; 4];
+        let mut taken = [0; 5];
         for (number, text) in strings.iter().enumerate() {
             let username = format!("demo-person-{number}");
             let person = NewPerson {
@@ -77,6 +81,34 @@ async fn hostile_strings_stay_text_on_every_page() {
             }
             let token = NewToken { kind: TokenKind::Ingest, name: text, owner: None, expires: None };
             taken[3] += usize::from(server.engine.create_token(&operator, &token).is_ok());
+            let mut settings = SinkSettings::default();
+            for (name, value) in [
+                ("url", "https://a.example"),
+                ("token", "t"),
+                ("index", text),
+                ("source", text),
+                ("host", text),
+            ] {
+                settings.set(name, value);
+            }
+            let quoted = format!("resource_target:\"{}\"", text.replace('"', ""));
+            let stream = NewStream {
+                name: text,
+                kind: "splunk",
+                query: &quoted,
+                format: EventFormat::Native,
+                parallel: 1,
+                silence_seconds: 0,
+                settings,
+                start: StreamStart::Now,
+                is_paused: true,
+            };
+            if text.contains('<')
+                && let Ok((stream, _)) = server.engine.create_stream(&operator, &stream)
+            {
+                taken[4] += 1;
+                paths.push(format!("/streams/{}", stream.id.0));
+            }
         }
         taken
     });
@@ -91,6 +123,7 @@ async fn hostile_strings_stay_text_on_every_page() {
         paths.push(format!("/audit?filter={encoded}"));
         paths.push(format!("/audit?filter=username:%22{encoded}%22"));
         paths.push(format!("/audit/complete?q=username:{encoded}&at=9"));
+        paths.push(format!("/streams/new?kind={encoded}"));
     }
     let found = server.search("resource_type:template").await;
     let with_markup = found["audit_logs"]
@@ -108,7 +141,7 @@ async fn hostile_strings_stay_text_on_every_page() {
         assert_eq!(foreign, json!([]), "{path}");
     }
     // Nor did anything try to run, which the policy of the page would have refused and the browser told.
-    let told: Vec<_> =
-        window.complaints().await.into_iter().filter(|told| !told.contains("status of 400")).collect();
+    let is_refusal = |told: &String| told.contains("status of 400") || told.contains("status of 422");
+    let told: Vec<_> = window.complaints().await.into_iter().filter(|told| !is_refusal(told)).collect();
     assert!(told.is_empty(), "{told:#?}");
 }

@@ -24,6 +24,7 @@ mod searches;
 mod signed_in;
 mod sources;
 mod stream;
+mod streams_page;
 mod support;
 mod tls;
 mod webdriver;
