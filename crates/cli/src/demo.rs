@@ -111,7 +111,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
 async fn show(engine: &Arc<Engine>, args: &DemoArgs) -> anyhow::Result<()> {
     let server = bind(engine, args.listen).await?;
     let address = server.address();
-    let mut serving = tokio::spawn(run_until_signal(server));
+    let mut serving = tokio::spawn(run_until_signal(server, || {}));
     let spool =
         tempfile::Builder::new().prefix("annals-demo-spool-").tempdir().context("no temporary directory")?;
     let auditor = auditor(engine, address, spool.path())?;

@@ -4,6 +4,8 @@
 //! receiver refuses goes to the dead letters of the stream, with the reason, and can be sent again. This file is what people do with streams; `service.rs` and
 //! `sender.rs` are what the server does.
 
+mod control;
+mod error;
 mod manifest;
 mod reader;
 mod reconcile;
@@ -19,24 +21,21 @@ use std::str::FromStr as _;
 
 use annals_model::formats::EventFormat;
 use annals_model::time::Time;
-use annals_query::{Filter, Key, QueryErrors, Term, Test};
+use annals_query::{Filter, Key, Term, Test};
 use annals_sink::{Kind, SettingFault, Settings};
-use annals_store::{
-    DeadLetter, Replay, StoreError, Stream, StreamId, StreamMaker, StreamManifest, StreamProgress,
-};
+use annals_store::{Stream, StreamId, StreamMaker, StreamProgress};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::Engine;
 use crate::access::SecretText;
-use crate::error::{EngineError, ForbiddenError};
-use crate::ingest::IngestError;
+use crate::error::EngineError;
 use crate::own_event::OwnEvent;
 use crate::principal::Principal;
 use crate::random;
-use crate::search::SearchError;
 use crate::walk::Walk;
 
+pub use error::StreamError;
 pub use reconcile::{Missing, Received, Reconciliation};
 pub(crate) use secrets::SecretPlace;
 pub use secrets::StreamSecretsError;
@@ -124,173 +123,6 @@ impl std::fmt::Debug for StreamChange<'_> {
             .field("name", &self.name)
             .field("settings", &names)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a stream was not set up, changed or looked at.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StreamError {
-    /// The caller may not.
-    #[error(transparent)]
-    Forbidden(#[from] ForbiddenError),
-    /// The name cannot be taken.
-    #[error("a stream needs a name of 1 to {NAME_MAX} characters on one line")]
-    BadName,
-    /// There is one of that name.
-    #[error("a stream named `{name}` exists already; choose another name")]
-    NameTaken {
-        /// The name.
-        name: String,
-    },
-    /// There is none.
-    #[error("there is no stream `{name}`; annals streams list shows all")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-    },
-    /// No receiver of that kind.
-    #[error("`{kind}` is no kind of receiver; there are {}", kinds())]
-    UnknownKind {
-        /// What was given.
-        kind: String,
-    },
-    /// Only who runs the server may set up such a receiver.
-    #[error(
-        "a stream of kind `{kind}` works with the server's own rights: only its operator sets one up, with `annals streams create` or in annals.toml"
-    )]
-    OperatorsKind {
-        /// The kind.
-        kind: String,
-    },
-    /// The stream is the operator's.
-    #[error(
-        "the stream `{name}` was set up by the operator, who alone changes it: annals streams change, or annals.toml"
-    )]
-    Operators {
-        /// Its name.
-        name: String,
-    },
-    /// The stream stands in the configuration file.
-    #[error("the stream `{name}` stands in annals.toml; change it there and start the server again")]
-    OfFile {
-        /// Its name.
-        name: String,
-    },
-    /// The settings cannot be taken.
-    #[error("{}", faults(.0))]
-    Settings(Vec<SettingFault>),
-    /// The address was changed without giving the secrets again.
-    #[error("where the stream goes was changed, so give its secrets again, that they go nowhere unasked: {}", names.join(", "))]
-    SecretsMissing {
-        /// Names of the secrets.
-        names: Vec<String>,
-    },
-    /// A number is out of its range.
-    #[error("{what}")]
-    BadNumber {
-        /// What is expected.
-        what: String,
-    },
-    /// Only webhooks are signed.
-    #[error(
-        "only webhooks have a secret for signatures, and `{name}` is none; change its secrets with annals streams change"
-    )]
-    NoSignatures {
-        /// The stream.
-        name: String,
-    },
-    /// The query has errors.
-    #[error("the query has errors, and only a query without them can be streamed")]
-    Query(QueryErrors),
-    /// There are as many as there may be.
-    #[error("a log has {STREAMS_MAX} streams at most; delete those that are not used")]
-    TooMany,
-    /// Enough replays wait.
-    #[error(
-        "{REPLAYS_MAX} replays of this stream wait already; wait for them, or give them up: annals streams replay NAME --cancel"
-    )]
-    TooManyReplays,
-    /// A seq that the stream has not reached.
-    #[error("the stream has not sent seq {seq} yet, it is at {next_seq}: what is not sent comes by itself")]
-    NotSentYet {
-        /// What was asked for.
-        seq: u64,
-        /// Where the stream is.
-        next_seq: u64,
-    },
-    /// A seq beyond the end of the log.
-    #[error("the log has no seq {seq} yet, it is at {next_seq}; a stream begins there at most")]
-    BeyondTheEnd {
-        /// What was asked for.
-        seq: u64,
-        /// The next seq of the log.
-        next_seq: u64,
-    },
-    /// The query was another one then.
-    #[error(
-        "the query of the stream was changed at seq {query_seq}: what it took before, such as seq {seq}, is not compared any more"
-    )]
-    OtherQuery {
-        /// What was asked for.
-        seq: u64,
-        /// Where the query was changed.
-        query_seq: u64,
-    },
-    /// The query moves with the clock.
-    #[error(
-        "the query of a stream cannot move with the clock, as since:24h does: events would leave it before they are sent; give a date, or none"
-    )]
-    MovingTime,
-    /// The kind has one writer.
-    #[error("a stream of kind `{kind}` sends one batch at a time: parallel is 1")]
-    SingleFile {
-        /// The kind.
-        kind: String,
-    },
-    /// Another stream writes to the same place.
-    #[error("the stream `{name}` writes to that file already; give this one another")]
-    PlaceTaken {
-        /// The other stream.
-        name: String,
-    },
-    /// The secrets cannot be kept or read.
-    #[error(transparent)]
-    Secrets(#[from] StreamSecretsError),
-    /// It could not be recorded, so it did not happen.
-    #[error("it could not be recorded in the log, so nothing was changed: {0}")]
-    Record(#[source] IngestError),
-    /// The log cannot be searched.
-    #[error(transparent)]
-    Search(SearchError),
-    /// The log failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-fn kinds() -> String {
-    annals_sink::KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
-}
-
-fn faults(faults: &[SettingFault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl From<StoreError> for StreamError {
-    fn from(error: StoreError) -> StreamError {
-        match error {
-            StoreError::NameTaken { name, .. } => StreamError::NameTaken { name },
-            other => StreamError::Engine(other.into()),
-        }
-    }
-}
-
-impl From<SearchError> for StreamError {
-    fn from(error: SearchError) -> StreamError {
-        match error {
-            SearchError::Query(errors) => StreamError::Query(errors),
-            other => StreamError::Search(other),
-        }
     }
 }
 
@@ -700,195 +532,6 @@ impl Engine {
             OwnEvent::new("write", STREAM, &target_of(target)).resource_id(&target_of(&id.0))
         })?;
         found.ok_or_else(|| StreamError::Unknown { name: id.0.clone() })
-    }
-
-    /// Has a stream send nothing, or go on, and records it.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, or there is no such stream.
-    pub fn pause_stream(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        is_paused: bool,
-    ) -> Result<Stream, StreamError> {
-        // A log that takes no events must not keep anybody from stopping what leaves it.
-        let is_refused = is_paused && self.refusal().is_some() && principal.may_manage().is_ok();
-        let stream = if is_refused { self.stream(principal, id)? } else { self.managed(principal, id)? };
-        if stream.is_paused == is_paused {
-            return Ok(stream);
-        }
-        let changed = self.store.change_stream(id, self.now(), |stream| {
-            stream.is_paused = is_paused;
-            true
-        })?;
-        let (_, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
-        let event = event_on("write", &after)
-            .before(json!({"enabled": is_paused}))
-            .after(json!({"enabled": !is_paused}));
-        self.record_own(principal, event);
-        Ok(after)
-    }
-
-    /// Deletes a stream with its dead letters and manifests, and records it. What was not sent is not sent any more.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, or there is no such stream.
-    pub fn delete_stream(&self, principal: &Principal, id: &StreamId) -> Result<Stream, StreamError> {
-        let stream = self.managed(principal, id)?;
-        if stream.made_by == StreamMaker::File && principal.oneself().is_some() {
-            return Err(StreamError::OfFile { name: stream.name });
-        }
-        check_owner(principal, &stream)?;
-        let deleted = self.store.delete_stream(id)?;
-        let deleted = deleted.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
-        let secrets = self.secret_place.open(&binding(&deleted), &deleted.secrets).unwrap_or_default();
-        self.record_own(principal, event_on("delete", &deleted).before(snapshot(&deleted, &secrets)));
-        Ok(deleted)
-    }
-
-    /// Has a stream send a part of the log once more, of what its query takes only what `query` takes too, and records it. New events go on
-    /// meanwhile. Returns how many events come.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, the query has errors, or the stream has not come so far.
-    pub fn replay_stream(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        start: StreamStart,
-        end_seq: Option<u64>,
-        query: &str,
-    ) -> Result<u64, StreamError> {
-        let stream = self.managed(principal, id)?;
-        let query = self.checked_stream_query(query)?;
-        let next_seq = stream.progress.next_seq;
-        let first_seq = self.start_seq(start)?;
-        let end_seq = end_seq.unwrap_or(next_seq);
-        for seq in [first_seq, end_seq] {
-            if seq > next_seq {
-                return Err(StreamError::NotSentYet { seq, next_seq });
-            }
-        }
-        let filter = reader::stream_filter(self, &stream.query, &query)?;
-        let parts = self.log.refresh()?;
-        let count = crate::walk::count(&parts, &filter, &(first_seq..end_seq.max(first_seq)))?;
-        drop(parts);
-        if count == 0 {
-            return Ok(0);
-        }
-        let replay = Replay {
-            number: 0,
-            query: query.clone(),
-            first_seq,
-            next_seq: first_seq,
-            end_seq,
-            delivered: 0,
-            created: self.now(),
-        };
-        let about = json!({"first_seq": first_seq, "end_seq": end_seq, "query": query, "event_count": count});
-        let event = event_on("write", &stream).additional("replay", about);
-        self.record_first(principal, event).map_err(StreamError::Record)?;
-        if !self.store.add_replay(id, &replay, REPLAYS_MAX)? {
-            return Err(StreamError::TooManyReplays);
-        }
-        Ok(count)
-    }
-
-    /// Gives up the replays of a stream that are not done, and returns how many.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, or there is no such stream.
-    pub fn cancel_replays(&self, principal: &Principal, id: &StreamId) -> Result<u64, StreamError> {
-        let stream = self.managed(principal, id)?;
-        let count = self.store.discard_replays(id)?;
-        if count > 0 {
-            self.record_own(principal, event_on("write", &stream).additional("replays_cancelled", count));
-        }
-        Ok(count)
-    }
-
-    /// Lists the events that the receiver refused, from a seq on.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, or the log failed.
-    pub fn dead_letters(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, StreamError> {
-        principal.may_manage()?;
-        Ok(self.store.dead_letters(id, from_seq, limit)?)
-    }
-
-    /// Has the dead letters of a stream sent again, or the one of a seq, and returns how many. Recorded.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, or there is no such stream.
-    pub fn resend_dead_letters(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        seq: Option<u64>,
-    ) -> Result<u64, StreamError> {
-        let stream = self.managed(principal, id)?;
-        let count = self.store.resend_dead_letters(id, seq)?;
-        if count > 0 {
-            self.record_own(principal, event_on("write", &stream).additional("dead_letters_resent", count));
-        }
-        Ok(count)
-    }
-
-    /// Gives up the dead letters of a stream, or the one of a seq, and returns how many: their events will not be sent. Recorded.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not, or there is no such stream.
-    pub fn discard_dead_letters(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        seq: Option<u64>,
-    ) -> Result<u64, StreamError> {
-        let stream = self.managed(principal, id)?;
-        check_owner(principal, &stream)?;
-        let count = self.store.discard_dead_letters(id, seq)?;
-        if count > 0 {
-            self.record_own(
-                principal,
-                event_on("write", &stream).additional("dead_letters_discarded", count),
-            );
-        }
-        Ok(count)
-    }
-
-    /// Lists the manifests of a stream, the newest first.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the caller may not read the whole log, or the log failed.
-    pub fn stream_manifests(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        limit: usize,
-    ) -> Result<Vec<StreamManifest>, StreamError> {
-        principal.may_see_all("see what streams delivered")?;
-        Ok(self.store.stream_manifests(id, limit)?)
-    }
-
-    /// Finds a manifest by its number.
-    ///
-    /// # Errors
-    /// As [`Engine::stream_manifests`].
-    pub fn stream_manifest(
-        &self,
-        principal: &Principal,
-        id: &StreamId,
-        number: u64,
-    ) -> Result<Option<StreamManifest>, StreamError> {
-        principal.may_see_all("see what streams delivered")?;
-        Ok(self.store.stream_manifest(id, number)?)
     }
 }
 

@@ -213,11 +213,11 @@ pub(crate) fn run(args: &ServeArgs, target: &TargetArgs) -> anyhow::Result<()> {
             output::line(format_args!("Nobody can log in yet. Add the first site manager, once, at"))?;
             output::line(format_args!("  {url}/setup?secret={}", secret.reveal()))?;
         }
-        let mut sending = StreamService::start(Arc::clone(&engine), stream_policy)?;
+        let sending = StreamService::start(Arc::clone(&engine), stream_policy)?;
         let dropping = retain.map(|_| tokio::spawn(drop_what_is_over(Arc::clone(&engine))));
-        let result = run_until_signal(server).await;
-        // A receiver that does not answer keeps us no longer than its time limit.
-        tokio::task::spawn_blocking(move || sending.stop()).await?;
+        // Before the log stops, which ends with the last request.
+        let result = run_until_signal(server, sending.stopper()).await;
+        tokio::task::spawn_blocking(move || drop(sending)).await?;
         if let Some(dropping) = dropping {
             dropping.abort();
         }
@@ -286,8 +286,11 @@ fn seal_policy(events: Option<u32>, age: Option<SignedDuration>) -> anyhow::Resu
     Ok(policy)
 }
 
-/// Runs a server until the system or Ctrl-C asks it to stop.
-pub(crate) async fn run_until_signal(server: BoundServer) -> anyhow::Result<()> {
+/// Runs a server until the system or Ctrl-C asks it to stop; says so before it stops.
+pub(crate) async fn run_until_signal(
+    server: BoundServer,
+    stopping: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -296,6 +299,7 @@ pub(crate) async fn run_until_signal(server: BoundServer) -> anyhow::Result<()> 
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        stopping();
     };
     Ok(server.run(stop).await?)
 }

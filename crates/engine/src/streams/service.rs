@@ -91,14 +91,15 @@ impl StreamService {
         Ok(StreamService { stop, thread: Some(thread) })
     }
 
-    /// Begins to stop, without waiting for it.
-    pub fn begin_stop(&self) {
-        self.stop.set();
+    /// What begins to stop it, without waiting.
+    pub fn stopper(&self) -> impl FnOnce() + Send + 'static + use<> {
+        let stop = Arc::clone(&self.stop);
+        move || stop.set()
     }
 
     /// Stops sending, and waits for it.
     pub fn stop(&mut self) {
-        self.begin_stop();
+        self.stop.set();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -238,7 +238,16 @@ fn put(engine: &Engine, new: &NewStream<'_>) -> anyhow::Result<()> {
     let result = match engine.stream_named(&operator, new.name) {
         Err(StreamError::Unknown { .. }) => engine.create_stream_of_file(&operator, new),
         Err(error) => Err(error),
-        Ok(found) => return change(engine, &operator, &found, new),
+        Ok(found) => {
+            // The stream is there: trouble with it must not keep the log from taking events.
+            if let Err(error) = change(engine, &operator, &found, new) {
+                tracing::error!(stream = new.name, error = format!("{error:#}"), "the stream stays as it is");
+            }
+            if found.is_paused {
+                tracing::warn!(stream = new.name, "the stream is paused; annals streams resume has it go on");
+            }
+            return Ok(());
+        }
     };
     match result {
         Err(StreamError::Query(errors)) => anyhow::bail!("query: {errors}"),
