@@ -45,6 +45,7 @@ pub(crate) const KIND: Kind = Kind {
         .or("10"),
     ],
     is_local: true,
+    is_single: true,
     open,
 };
 

@@ -92,6 +92,7 @@ pub(crate) const KIND: Kind = Kind {
         tls::CLIENT_KEY,
     ],
     is_local: false,
+    is_single: false,
     open,
 };
 
