@@ -240,7 +240,7 @@ impl Lines {
         if written.is_err() {
             // A full disk may have taken a part, and that is cut off, unless somebody else changed the file meanwhile. If this fails, too, opening
             // ends the line.
-            let part = self.file.metadata()?.len().checked_sub(self.bytes);
+            let part = self.file.metadata().ok().and_then(|found| found.len().checked_sub(self.bytes));
             if part.is_some_and(|part| (1..line.len() as u64).contains(&part)) {
                 drop(self.file.set_len(self.bytes));
             }
