@@ -499,7 +499,7 @@ STREAM_MANIFEST = re.compile(
 # Where the forms of events have the id, and the seq if they have one.
 ID_PLACES = ("id", "annals_id", "fields.ID", "message.fields.audit_log.id", "metadata.uid", "event.id", "jsonPayload.fields.ID",
              "fields.annals_id", "event.fields.ID", "event.metadata.uid")
-SEQ_PLACES = ("seq", "message.fields.audit_log.seq", "unmapped.seq", "annals.seq", "event.seq", "fields.annals_seq")
+SEQ_PLACES = ("seq", "annals_seq", "message.fields.audit_log.seq", "unmapped.seq", "annals.seq", "event.seq", "fields.annals_seq")
 
 
 def member(event, path):
@@ -508,20 +508,34 @@ def member(event, path):
     return event
 
 
+def whole_number(value):
+    """A number, also as a text of digits: indexed fields of Splunk are texts."""
+    is_number = type(value) is int or isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value)
+    return int(value) if is_number else None
+
+
+def whole_lines(lines, path):
+    try:
+        for line in lines:
+            yield line.strip()
+    except EOFError:
+        raise Unreadable(f"the gzip file `{path}` is cut off") from None
+
+
 def read_received(path, window):
     """The ids of the events in a file, one event or id a line, gzipped or not; events of another window are left out."""
     with open(path, "rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
     ids = set()
     with (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8", errors="replace") as lines:
-        for line in (line.strip() for line in lines):
+        for line in whole_lines(lines, path):
             if re.fullmatch(UUID, line):
                 ids.add(line)
             elif line.startswith("{"):
                 event = json.loads(line)
                 found = [member(event, place) for place in ID_PLACES]
                 event_id = next((value for value in found if isinstance(value, str) and re.fullmatch(UUID, value)), None)
-                seq = next((value for place in SEQ_PLACES if isinstance(value := member(event, place), int)), None)
+                seq = next((seq for place in SEQ_PLACES if (seq := whole_number(member(event, place))) is not None), None)
                 if event_id is not None and (seq is None or seq in window):
                     ids.add(event_id)
     return ids

@@ -843,6 +843,23 @@ class Consistency(VerifyTest):
         self.assertEqual(run("--consistency", self.folder / "absent", self.folder, self.folder)[0], UNREADABLE)
 
 
+class Received(VerifyTest):
+    ID = "0190d1f0-7b7e-7c3a-8a51-0123456789ab"
+
+    def test_a_seq_may_be_a_number_or_a_text_of_digits(self):
+        for seq, is_within in [("7", True), ('"7"', True), ("8", False), ('"8"', False), ('"+8"', True), ("null", True)]:
+            for line in ('{"event":"text","fields":{"annals_id":"%s","annals_seq":%s}}', '{"annals_id":"%s","annals_seq":%s}'):
+                path = self.write((line % (self.ID, seq)).encode())
+                self.assertEqual(verify.read_received(path, range(7, 8)), {self.ID} if is_within else set(), seq)
+
+    def test_a_gzip_file_that_is_cut_off_is_named(self):
+        data = gzip.compress(self.ID.encode())
+        for length in range(2, len(data)):
+            path = self.write(data[:length])
+            with self.assertRaisesRegex(verify.Unreadable, f"{Path(path).name}. is cut off"):
+                verify.read_received(path, range(1, 9))
+
+
 class Usage(VerifyTest):
     def test_wrong_arguments(self):
         path = self.write(good_receipt())

@@ -249,6 +249,8 @@ impl Engine {
                 Erase::Field { .. } => break,
             };
         }
+        // A receiver may have quoted what it refused.
+        self.store.forget_reasons().map_err(EngineError::from)?;
         Ok(report)
     }
 

@@ -8,7 +8,7 @@ use annals_store::ObjectWriter;
 
 use crate::Sink;
 use crate::kind::{Kind, Surroundings};
-use crate::objects::{self, ObjectSink};
+use crate::objects::{self, ObjectSink, Owner};
 use crate::reason::{Secrets, cause};
 use crate::setting::{Setting, SettingFault, SettingKind, Settings};
 
@@ -46,6 +46,7 @@ fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink
         writer,
         linger: Duration::from_secs(settings.number(objects::LINGER.name)),
         is_gzip: settings.is_on(objects::GZIP.name),
+        owner: Owner::of(surroundings),
         is_json: surroundings.is_json,
         secrets: Secrets::default(),
     }))

@@ -194,8 +194,14 @@ pub(crate) fn client(
         .map_err(|error| SettingFault::new("url", format!("no client can be made: {}", cause(&error))))
 }
 
-/// Reads and checks an address: `https://`, or `http://` within private networks that are allowed.
-pub(crate) fn read_url(name: &str, text: &str, surroundings: &Surroundings) -> Result<Url, SettingFault> {
+/// Reads and checks an address: `https://`, or `http://` within private networks that are allowed. It is shown and stored as it is, so it has no query,
+/// where secrets often stand; `elsewhere` says where those belong.
+pub(crate) fn read_url(
+    name: &str,
+    text: &str,
+    elsewhere: &str,
+    surroundings: &Surroundings,
+) -> Result<Url, SettingFault> {
     let fault = |what: String| SettingFault::new(name, what);
     let expected = "an address such as `https://receiver.example.com/path` is expected";
     // The text itself is not shown: it may hold what should have been a secret.
@@ -208,6 +214,9 @@ pub(crate) fn read_url(name: &str, text: &str, surroundings: &Surroundings) -> R
     }
     if url.fragment().is_some() {
         return Err(fault(format!("{expected}, without `#`")));
+    }
+    if url.query().is_some() {
+        return Err(fault(format!("no query is expected; {elsewhere}")));
     }
     let reach = Reach::of(surroundings);
     let is_plain = url.scheme() == "http";
@@ -304,6 +313,7 @@ mod tests {
             stream: "siem".to_owned(),
             origin: "log.example.com".to_owned(),
             version: "1.0.0",
+            format: "native",
             is_json: true,
             private_networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
             any_network: false,
@@ -312,9 +322,13 @@ mod tests {
 
     #[test]
     fn an_address_is_checked_before_anything_is_sent() {
-        let read = |text: &str, networks: &[&str]| read_url("url", text, &surroundings(networks));
+        let read = |text: &str, networks: &[&str]| {
+            read_url("url", text, "put secrets into `headers`", &surroundings(networks))
+        };
         for (text, networks, expected) in [
-            ("https://receiver.example.com/a?b=c", &[][..], None),
+            ("https://receiver.example.com/a", &[][..], None),
+            ("https://receiver.example.com/a?key=password@", &[], Some("no query is expected; put secrets")),
+            ("https://receiver.example.com/?", &[], Some("no query is expected")),
             ("https://1.1.1.1/", &[], None),
             ("http://receiver.example.com/", &[], Some("`https://` is expected")),
             ("http://receiver.example.com/", &["10.0.0.0/8"], None),

@@ -18,9 +18,9 @@ pub struct Kind {
     pub settings: &'static [Setting],
     /// It writes on the server's own machine or with the server's own rights: only the operator may set it up.
     pub is_local: bool,
-    /// Only one batch may be on its way at a time.
+    /// Only one batch may be on its way at a time: it appends to one place, so several senders would stand in each other's way.
     pub is_single: bool,
-    /// Makes one of checked settings. Nothing is sent or connected yet, but files may be opened.
+    /// Makes one of checked settings. Nothing is sent or connected yet, and no file is changed.
     pub(crate) open: Open,
 }
 
@@ -36,6 +36,8 @@ pub struct Surroundings {
     pub origin: String,
     /// Version of the program.
     pub version: &'static str,
+    /// Name of the form of events, such as `native`.
+    pub format: &'static str,
     /// Whether lines are JSON objects.
     pub is_json: bool,
     /// Private networks that the stream may reach; [`Surroundings::any_network`] allows all.

@@ -21,6 +21,7 @@
 //!     stream: "archive".to_owned(),
 //!     origin: "log.example.com".to_owned(),
 //!     version: "1.0.0",
+//!     format: "native",
 //!     is_json: true,
 //!     private_networks: Vec::new(),
 //!     any_network: false,
@@ -39,8 +40,11 @@
 //! };
 //! sink.send(&[event])?;
 //! sink.settle()?;
-//! let file = "archive/2025/11/13/02/00000000000000000007-00000000000000000007.ndjson";
-//! assert_eq!(std::fs::read_to_string(dir.path().join(file))?, "{\"seq\":7}\n");
+//! let hour = dir.path().join("archive/2025/11/13/02");
+//! let file = std::fs::read_dir(hour)?.next().expect("one batch is one file")?.path();
+//! let name = file.file_name().expect("a file has a name").to_string_lossy();
+//! assert!(name.starts_with("00000000000000000007-00000000000000000007-") && name.ends_with(".ndjson"));
+//! assert_eq!(std::fs::read_to_string(file)?, "{\"seq\":7}\n");
 //!
 //! // A setting that is not there is named, and so is what there is.
 //! settings.set("folder", "x");

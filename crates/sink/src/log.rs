@@ -1,5 +1,7 @@
 //! Log lines, to the output of the program or to a file that is rotated.
 
+#[cfg(unix)]
+use std::fs::TryLockError;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,8 +16,6 @@ const ROTATE_BYTES: &str = "rotate_bytes";
 const KEEP: &str = "keep";
 
 const LIMITS: BatchLimits = BatchLimits { events: 1_000, bytes: 4 * 1024 * 1024 };
-/// Bytes that are read at once when the end of the last whole line is looked for.
-const LOOK_BACK_BYTES: u64 = 64 * 1024;
 
 pub(crate) const KIND: Kind = Kind {
     name: "log",
@@ -59,10 +59,17 @@ fn open(settings: &Settings, _: &Surroundings) -> Result<Box<dyn Sink>, SettingF
     if !path.is_absolute() {
         return Err(fault("`stdout`, `stderr` or the whole path of a file is expected".to_owned()));
     }
-    let file = Lines::open(&path).map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
+    // Looked at, and not opened: settings are also checked beside a server that writes the file.
+    let directory = path.parent().unwrap_or(&path);
+    if !directory.is_dir() {
+        return Err(fault(format!("`{}` is no directory", directory.display())));
+    }
+    if path.exists() && !path.is_file() {
+        return Err(fault(format!("`{}` is no file", path.display())));
+    }
     Ok(Box::new(Rotated {
         path,
-        file: Some(file),
+        file: None,
         rotate_bytes: settings.number(ROTATE_BYTES),
         keep: settings.number(KEEP).max(1),
     }))
@@ -108,7 +115,7 @@ fn write_lines(output: &mut impl io::Write, batch: &[Outgoing]) -> io::Result<()
 #[derive(Debug)]
 struct Rotated {
     path: PathBuf,
-    /// None after a failure: it is opened anew then.
+    /// None before the first batch, and after a failure: it is opened then.
     file: Option<Lines>,
     rotate_bytes: u64,
     keep: u64,
@@ -138,6 +145,8 @@ impl Rotated {
             Some(lines) if lines.is_at(&self.path)? => lines,
             Some(lines) => {
                 lines.file.sync_data()?;
+                // It may be the same file, cut by somebody else: our own lock goes first.
+                drop(lines);
                 Lines::open(&self.path)?
             }
             None => Lines::open(&self.path)?,
@@ -146,8 +155,12 @@ impl Rotated {
             let line = format!("{}\n", event.line);
             if lines.bytes > 0 && lines.bytes + line.len() as u64 > self.rotate_bytes {
                 lines.file.sync_data()?;
+                // Whoever holds the lock of the file that has the name, and nobody else, gives the names on; another stream that waits for it may
+                // be the first to open the new file, and then that one goes on.
+                if lines.is_at(&self.path)? {
+                    self.rotate()?;
+                }
                 drop(lines);
-                self.rotate()?;
                 lines = Lines::open(&self.path)?;
             }
             lines.write(line.as_bytes())?;
@@ -182,7 +195,7 @@ impl Rotated {
     }
 }
 
-/// An open file whose last line is whole.
+/// An open file whose last line is ended, and which no other stream writes to.
 #[derive(Debug)]
 struct Lines {
     file: File,
@@ -190,34 +203,47 @@ struct Lines {
 }
 
 impl Lines {
-    /// Opens a file, or makes it, readable for its owner only. If we were stopped while we wrote a line, what there is of it is cut off; it was not
-    /// settled and comes again.
+    /// Opens a file, or makes it, readable for its owner only. If we were stopped while we wrote a line, what there is of it is ended: it was not
+    /// settled and comes again whole. It is not cut off, since it may be somebody else's.
     fn open(path: &Path) -> io::Result<Lines> {
         let is_new = !path.exists();
         let mut options = fs::OpenOptions::new();
         options.read(true).append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path)?;
+        let file = options.open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
-        let bytes = file.metadata()?.len();
-        let whole = whole_lines(&mut file, bytes)?;
-        if whole < bytes {
-            file.set_len(whole)?;
+        lock(&file)?;
+        let mut lines = Lines { bytes: file.metadata()?.len(), file };
+        // Until the lock was ours, another stream may have renamed it.
+        if !lines.is_at(path)? {
+            return Err(taken());
+        }
+        if lines.bytes > 0 {
+            let mut last = [0];
+            lines.file.seek(SeekFrom::End(-1))?;
+            lines.file.read_exact(&mut last)?;
+            if last != [b'\n'] {
+                lines.write(b"\n")?;
+            }
         }
         if is_new {
             sync_parent(path)?;
         }
-        Ok(Lines { file, bytes: whole })
+        Ok(lines)
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(line);
         if written.is_err() {
-            // A full disk may have taken a part; the next line must not be glued to it. If this fails too, opening repairs it.
-            drop(self.file.set_len(self.bytes));
+            // A full disk may have taken a part, and that is cut off, unless somebody else changed the file meanwhile. If this fails, too, opening
+            // ends the line.
+            let part = self.file.metadata().ok().and_then(|found| found.len().checked_sub(self.bytes));
+            if part.is_some_and(|part| (1..line.len() as u64).contains(&part)) {
+                drop(self.file.set_len(self.bytes));
+            }
         }
         written?;
         self.bytes += line.len() as u64;
@@ -243,20 +269,26 @@ impl Lines {
     }
 }
 
-/// Bytes up to the end of the last whole line.
-fn whole_lines(file: &mut File, bytes: u64) -> io::Result<u64> {
-    let mut end = bytes;
-    while end > 0 {
-        let begin = end.saturating_sub(LOOK_BACK_BYTES);
-        let mut part = vec![0; usize::try_from(end - begin).unwrap_or(0)];
-        file.seek(SeekFrom::Start(begin))?;
-        file.read_exact(&mut part)?;
-        if let Some(at) = part.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(begin + at as u64 + 1);
-        }
-        end = begin;
+/// Keeps every other stream out, of this process or another, for as long as the file is open.
+#[cfg(unix)]
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(taken()),
+        // Some file systems have no locks; there the operator sees to it.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
     }
-    Ok(0)
+}
+
+/// Elsewhere a lock would keep readers out, too.
+#[cfg(not(unix))]
+fn lock(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+fn taken() -> io::Error {
+    io::Error::new(io::ErrorKind::WouldBlock, "another stream writes to it")
 }
 
 /// Makes names in a directory durable.

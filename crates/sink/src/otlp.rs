@@ -57,7 +57,8 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink>, SettingFault> {
-    let url = http::with_path(&http::read_url(URL, settings.get(URL), surroundings)?, "/v1/logs");
+    let url = http::read_url(URL, settings.get(URL), "put secrets into `headers`", surroundings)?;
+    let url = http::with_path(&url, "/v1/logs");
     let resource = Resource {
         attributes: vec![
             attribute("service.name", text(settings.get(SERVICE_NAME))),

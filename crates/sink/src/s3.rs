@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use annals_store::ObjectWriter;
+use annals_store::{BucketHttp, ObjectWriter};
 
 use crate::kind::{Kind, Surroundings};
-use crate::objects::{self, ObjectSink};
+use crate::objects::{self, ObjectSink, Owner};
 use crate::reason::{Secrets, cause};
 use crate::setting::{Setting, SettingFault, SettingKind, Settings};
 use crate::{Sink, http, tls};
@@ -96,7 +96,8 @@ fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink
         }
     }
     let endpoint = settings.get(ENDPOINT);
-    let url = http::read_url(ENDPOINT, if endpoint.is_empty() { AMAZON } else { endpoint }, surroundings)?;
+    let address = if endpoint.is_empty() { AMAZON } else { endpoint };
+    let url = http::read_url(ENDPOINT, address, "put secrets into `secret_key`", surroundings)?;
     if url.scheme() == "http" && !settings.is_on(ALLOW_HTTP) {
         return Err(SettingFault::new(ENDPOINT, "`https://` is expected, or `allow_http`"));
     }
@@ -109,9 +110,16 @@ fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink
         aws.push(("aws_access_key_id".to_owned(), settings.get(ACCESS_KEY).to_owned()));
         aws.push(("aws_secret_access_key".to_owned(), settings.get(SECRET_KEY).to_owned()));
     }
-    let client = http::client(settings, surroundings, &url)?;
+    let http = match is_own_keys {
+        true => BucketHttp::Given(http::client(settings, surroundings, &url)?),
+        // The rights come from a service of the machine, over HTTP at a link-local address, which no checked client would reach.
+        false => {
+            aws.push(("timeout".to_owned(), format!("{} seconds", settings.number(http::TIMEOUT.name))));
+            BucketHttp::Own { authorities: settings.get(tls::CA.name).to_owned() }
+        }
+    };
     let (bucket, prefix) = (settings.get(BUCKET), settings.get(PREFIX));
-    let writer = ObjectWriter::bucket(bucket, prefix, &aws, !is_own_keys, client)
+    let writer = ObjectWriter::bucket(bucket, prefix, &aws, http)
         .map_err(|error| SettingFault::new(BUCKET, format!("{error}: {}", cause(&error))))?;
     let mut secrets = Secrets::default();
     secrets.add(settings.get(SECRET_KEY));
@@ -119,6 +127,7 @@ fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink
         writer,
         linger: Duration::from_secs(settings.number(objects::LINGER.name)),
         is_gzip: settings.is_on(objects::GZIP.name),
+        owner: Owner::of(surroundings),
         is_json: surroundings.is_json,
         secrets,
     }))

@@ -111,7 +111,7 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink>, SettingFault> {
-    let base = base(&http::read_url(URL, settings.get(URL), surroundings)?);
+    let base = base(&http::read_url(URL, settings.get(URL), "put secrets into `token`", surroundings)?);
     let channel = match settings.get(CHANNEL) {
         "" => Uuid::new_v4(),
         given => Uuid::parse_str(given).map_err(|_| SettingFault::new(CHANNEL, "a UUID is expected"))?,

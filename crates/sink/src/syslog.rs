@@ -1,10 +1,12 @@
 //! Syslog by RFC 5424, over UDP, TCP or TLS.
 //!
-//! Syslog has no acknowledgement. Over TCP and TLS a batch counts as received when the connection is still open some time after it was written: a
-//! receiver that ended, or that does not want us, closes it. What a receiver had in memory when it died, and what UDP loses, is lost.
+//! Syslog has no acknowledgement. Over TCP and TLS a batch counts as received when the receiver's machine has acknowledged its bytes, where the system
+//! says so, and the connection is still open some time later: a receiver that ended, or that does not want us, closes it. What a receiver had in memory
+//! when it died, and what UDP loses, is lost.
 
 mod connection;
 mod format;
+mod queue;
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -70,14 +72,14 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             HOLD,
             "Hold time",
-            "How many milliseconds a connection must stay open after a batch, for the batch to count as received.",
+            "How many milliseconds a connection must stay open after a batch arrived, for the batch to count as received.",
             SettingKind::Number { min: 0, max: 60_000 },
         )
         .or("2000"),
         Setting::new(
             TIMEOUT,
             "Time limit",
-            "How many seconds connecting, and writing each mebibyte, may take.",
+            "How many seconds connecting, writing each mebibyte, and the way of the last bytes to the receiver may take.",
             SettingKind::Number { min: 1, max: 600 },
         )
         .or("10"),

@@ -2,6 +2,8 @@
 //!
 //! Source: <https://www.standardwebhooks.com>, version 1.0 of the specification.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Url;
@@ -17,6 +19,7 @@ use crate::setting::{Setting, SettingFault, SettingKind, Settings};
 use crate::{BatchLimits, Outgoing, SendError, Sink, Which, clock, tls};
 
 const URL: &str = "url";
+const QUERY: &str = "query";
 const SECRET: &str = "secret";
 const BATCH: &str = "batch";
 
@@ -41,6 +44,12 @@ pub(crate) const KIND: Kind = Kind {
             SettingKind::Line,
         )
         .required(),
+        Setting::new(
+            QUERY,
+            "Query",
+            "What follows `?` in the address, if the receiver is addressed by a key there.",
+            SettingKind::Secret,
+        ),
         Setting::new(
             SECRET,
             "Signing secret",
@@ -82,12 +91,17 @@ pub fn new_webhook_secret(random: [u8; 24]) -> String {
 }
 
 fn open(settings: &Settings, surroundings: &Surroundings) -> Result<Box<dyn Sink>, SettingFault> {
-    let url = http::read_url(URL, settings.get(URL), surroundings)?;
+    let elsewhere = "what follows `?` is the secret setting `query`";
+    let mut url = http::read_url(URL, settings.get(URL), elsewhere, surroundings)?;
+    let query = settings.get(QUERY);
+    let query = query.strip_prefix('?').unwrap_or(query);
+    url.set_query(Some(query).filter(|query| !query.is_empty()));
     let texts: Vec<&str> =
         settings.get(SECRET).lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let hidden = [&texts[..], &[query]].concat();
     Ok(Box::new(Webhook {
-        http: Http::open(settings, surroundings, &url, &texts)?,
-        url,
+        http: Http::open(settings, surroundings, &url, &hidden)?,
+        url: SecretUrl(url),
         keys: read_secrets(&texts)?,
         events: usize::try_from(settings.number(BATCH)).unwrap_or(1).max(1),
         is_json: surroundings.is_json,
@@ -109,10 +123,19 @@ fn read_secrets(texts: &[&str]) -> Result<Vec<hmac::Key>, SettingFault> {
     texts.iter().enumerate().map(read).collect()
 }
 
+/// An address whose query is a secret. Its `Debug` shows what is before that.
+struct SecretUrl(Url);
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&http::shown(&self.0))
+    }
+}
+
 #[derive(Debug)]
 struct Webhook {
     http: Http,
-    url: Url,
+    url: SecretUrl,
     /// All sign; the receiver needs to know one of them.
     keys: Vec<hmac::Key>,
     events: usize,
@@ -146,16 +169,16 @@ impl Sink for Webhook {
 
 impl Webhook {
     fn post(&self, batch: &[Outgoing]) -> Result<(), SendError> {
-        let [first, .., last] = batch else {
+        if let [] | [_] = batch {
             let Some(event) = batch.first() else { return Ok(()) };
             // A receiver that takes many a request gets its line end also where there is only one.
             return match self.events {
                 1 => self.post_body(&event.id, self.single_type(), event.line.clone()),
                 _ => self.post_body(&event.id, self.many_type(), format!("{}\n", event.line)),
             };
-        };
+        }
         let body: String = batch.iter().flat_map(|event| [event.line.as_str(), "\n"]).collect();
-        self.post_body(&batch_id(first, last, batch.len()), self.many_type(), body)
+        self.post_body(&batch_id(batch), self.many_type(), body)
     }
 
     fn post_body(&self, id: &str, content_type: &'static str, body: String) -> Result<(), SendError> {
@@ -170,15 +193,15 @@ impl Webhook {
             (HeaderName::from_static("webhook-signature"), text(&signature)?),
             (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         ];
-        let answer = self.http.post(&self.url, &headers, body.into_bytes())?;
+        let answer = self.http.post(&self.url.0, &headers, body.into_bytes())?;
         if answer.status.is_success() {
             return Ok(());
         }
-        let words = self.http.words(&self.url, &answer, None);
+        let words = self.http.words(&self.url.0, &answer, None);
         let hint = match answer.status.as_u16() {
             400 | 413 | 422 => return Err(refused(words, Which::All)),
             300..=399 => "; redirects are not followed: give the address that it leads to",
-            401 | 403 => "; check `secret` and `headers`",
+            401 | 403 => "; check `secret`, `headers` and `query`",
             404 | 410 => "; check `url`",
             _ => "",
         };
@@ -194,9 +217,14 @@ impl Webhook {
     }
 }
 
-/// The id of a batch, by its ends: the same batch sent again has the same one, so that a receiver knows it.
-fn batch_id(first: &Outgoing, last: &Outgoing, count: usize) -> String {
-    let hash = Sha256::digest(format!("annals webhook batch\n{}\n{}\n{count}", first.id, last.id));
+/// The id of a batch, by all of its events: the same batch sent again has the same one, so that a receiver knows it, and no other batch has it.
+fn batch_id(batch: &[Outgoing]) -> String {
+    let mut hash = Sha256::new_with_prefix("annals webhook batch\n");
+    for event in batch {
+        hash.update(&event.id);
+        hash.update("\n");
+    }
+    let hash = hash.finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     // Version 8 of RFC 9562: what is in it is the maker's choice.

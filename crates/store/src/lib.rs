@@ -69,8 +69,8 @@ pub use log::Head;
 pub use logins::{LoginFailures, PendingLogin};
 pub use manifest::{LogState, SegmentRow};
 pub use objects::{
-    ListedObject, Object, ObjectError, ObjectStats, ObjectVersion, ObjectWriter, Objects, ObjectsLocation,
-    ObjectsLocationError,
+    BucketHttp, ListedObject, Object, ObjectError, ObjectStats, ObjectVersion, ObjectWriter, Objects,
+    ObjectsLocation, ObjectsLocationError,
 };
 pub use organizations::{Membership, Organization, OrganizationId, OrganizationRole};
 pub use people::{

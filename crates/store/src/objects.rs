@@ -23,7 +23,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 pub use error::ObjectError;
 pub use location::{ObjectsLocation, ObjectsLocationError};
 pub use object::Object;
-pub use writer::ObjectWriter;
+pub use writer::{BucketHttp, ObjectWriter};
 
 use crate::files::{make_private_dir, sync_parent, write_whole};
 use crate::objects::error::in_file;

@@ -78,7 +78,7 @@ impl Subject {
         // The event is about a person if its target stands among the openings; an id tells which one.
         let is_about = record.opening(Group::Target).is_some()
             && resource_id.is_some_and(|id| self.id.as_ref().is_some_and(|own| *own == id));
-        let is_query = matches!(body["resource_type"].as_str(), Some("audit_log" | "legal_hold"));
+        let is_query = matches!(body["resource_type"].as_str(), Some("audit_log" | "legal_hold" | "stream"));
         for group in Group::ALL {
             let Some(Opening::Present { value, .. }) = record.opening(group) else { continue };
             let is_theirs = match group {

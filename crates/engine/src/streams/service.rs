@@ -350,6 +350,7 @@ pub(super) fn open_sinks(engine: &Engine, stream: &Stream) -> Result<Opened, Str
         stream: stream.name.clone(),
         origin: engine.origin()?,
         version: env!("CARGO_PKG_VERSION"),
+        format: format.name(),
         is_json: format.is_json(),
         private_networks: engine.options.stream_networks.clone(),
         any_network: stream.made_by != StreamMaker::Page,

@@ -25,6 +25,7 @@ mod seal;
 mod search;
 mod settings;
 mod signing;
+mod streams;
 mod support;
 mod tamper;
 

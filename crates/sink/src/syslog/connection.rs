@@ -10,12 +10,17 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::address::Reach;
+use crate::syslog::queue;
 
 /// How to set TLS up, and the name that the certificate must hold.
 pub(super) type Tls = (Arc<ClientConfig>, ServerName<'static>);
 
 /// How long a look at a connection takes: system calls know no shorter wait.
 const LOOK: Duration = Duration::from_millis(1);
+/// The longest pause between two looks at whether the receiver has taken all bytes.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How long a farewell may take where the receiver reads nothing.
+const FAREWELL_MAX: Duration = Duration::from_millis(100);
 
 /// Where a receiver is, and what is allowed on the way to it.
 #[derive(Debug)]
@@ -105,9 +110,9 @@ impl io::Write for Limited {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
-    /// How long connecting, and writing a mebibyte, may take.
+    /// How long connecting, writing a mebibyte, and the way of the last bytes may take.
     timeout: Duration,
-    /// When the last bytes were written that the hold time has not passed for.
+    /// When the last bytes that the hold time has not passed for were written, or are known to have arrived.
     written: Option<Instant>,
 }
 
@@ -161,9 +166,11 @@ impl Connection {
         self.watch(LOOK)
     }
 
-    /// Watches the connection until it was open for this long after the last bytes.
+    /// Watches the connection until it was open for this long after the last bytes arrived; where the system does not say when that was, after they
+    /// were written.
     pub(super) fn hold(&mut self, time: Duration) -> Result<(), String> {
         let Some(written) = self.written else { return Ok(()) };
+        let written = self.arrived()?.unwrap_or(written);
         loop {
             let left = time.saturating_sub(written.elapsed());
             self.watch(left.max(LOOK))?;
@@ -171,6 +178,24 @@ impl Connection {
                 self.written = None;
                 return Ok(());
             }
+        }
+    }
+
+    /// Waits until the receiver's machine has acknowledged all bytes: after a network was cut they lie in this one, and nothing else tells. Returns when
+    /// it had, or nothing if that cannot be known.
+    fn arrived(&mut self) -> Result<Option<Instant>, String> {
+        let until = Instant::now() + self.timeout;
+        let mut pause = LOOK;
+        loop {
+            match queue::unacknowledged_bytes(&self.socket().socket) {
+                None => return Ok(None),
+                Some(0) => return Ok(Some(Instant::now())),
+                Some(bytes) if Instant::now() >= until => {
+                    return Err(format!("the receiver has not taken {bytes} bytes"));
+                }
+                Some(_) => self.watch(pause)?,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -194,6 +219,19 @@ impl Connection {
         match &mut self.stream {
             Stream::Plain(stream) => stream,
             Stream::Tls(stream) => &mut stream.sock,
+        }
+    }
+}
+
+/// Says farewell over TLS, so that the receiver knows that nothing was cut off (RFC 5425, section 4.4). What does not go out at once is left.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.sock.until = Instant::now() + FAREWELL_MAX;
+            stream.conn.send_close_notify();
+            while stream.conn.wants_write()
+                && stream.conn.write_tls(&mut stream.sock).is_ok_and(|count| count > 0)
+            {}
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) fn surroundings() -> Surroundings {
         stream: "siem".to_owned(),
         origin: "log.example.com".to_owned(),
         version: "1.2.3",
+        format: "native",
         is_json: true,
         private_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         any_network: false,

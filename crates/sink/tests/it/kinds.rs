@@ -12,7 +12,10 @@ fn every_kind_describes_itself() {
         assert_eq!(Kind::from_name(kind.name).map(|found| found.label), Some(kind.label));
         for setting in kind.settings {
             let place = format!("{}: {}", kind.name, setting.name);
-            assert!(setting.about.contains('`') && setting.about.ends_with('.'), "{place}");
+            // What is typed has an example; a switch and a number say what they are by their kind.
+            let is_typed = !matches!(setting.kind, SettingKind::Switch | SettingKind::Number { .. });
+            assert!(setting.about.contains('`') || !is_typed, "{place}");
+            assert!(setting.about.ends_with('.'), "{place}");
             let may_have_default = !setting.is_required && !setting.kind.is_secret();
             assert!(may_have_default || setting.default.is_empty(), "{place}");
             assert!(setting.kind != SettingKind::Switch || !setting.default.is_empty(), "{place}");
@@ -35,6 +38,12 @@ fn every_kind_describes_itself() {
 fn only_what_writes_here_is_local() {
     let local: Vec<&str> = KINDS.iter().filter(|kind| kind.is_local).map(|kind| kind.name).collect();
     assert_eq!(local, ["files", "log"]);
+}
+
+#[test]
+fn only_what_appends_to_one_file_is_single() {
+    let single: Vec<&str> = KINDS.iter().filter(|kind| kind.is_single).map(|kind| kind.name).collect();
+    assert_eq!(single, ["log"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use annals_sink::Sink;
 
-use crate::fixture::{deliver, event, events, odd_events, open, surroundings, try_open};
+use crate::fixture::{deliver, event, events, later, odd_events, open, surroundings, try_open};
 
 fn sink(path: &Path, more: &[(&str, &str)]) -> Box<dyn Sink> {
     open("log", &[&[("to", path.to_str().unwrap())], more].concat())
@@ -33,20 +33,65 @@ fn lines_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn an_unfinished_line_is_cut_off() {
+fn an_unfinished_line_is_ended_and_stays() {
     let dir = tempfile::tempdir().unwrap();
-    for (left, kept) in [("{\"a\":1}\n{\"b", 1), ("{\"b", 0), ("", 0), ("{\"a\":1}\n", 1)] {
+    for (left, kept) in [("{\"a\":1}\n{\"b", 2), ("{\"b", 1), ("", 0), ("{\"a\":1}\n", 1)] {
         let path = dir.path().join("audit.log");
         std::fs::write(&path, left).unwrap();
         deliver(&mut sink(&path, &[]), &events(1..2), 1).unwrap();
         let found = lines(&path);
-        assert_eq!((found.len(), &found[kept]), (kept + 1, &events(1..2)[0].line), "{left}");
+        let expected: Vec<_> = left.lines().map(str::to_owned).chain(written(&events(1..2))).collect();
+        assert_eq!((found.len(), found), (kept + 1, expected), "{left}");
     }
-    // Longer than what is read at once.
-    let path = dir.path().join("long.log");
-    std::fs::write(&path, format!("first\n{}", "x".repeat(200_000))).unwrap();
-    deliver(&mut sink(&path, &[]), &events(1..2), 1).unwrap();
-    assert_eq!(lines(&path), ["first".to_owned(), events(1..2)[0].line.clone()]);
+}
+
+#[test]
+fn a_file_is_opened_at_the_first_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    drop(sink(&path, &[]));
+    assert!(!path.exists());
+    std::fs::write(&path, "{\"unfinished").unwrap();
+    let mut sink = sink(&path, &[]);
+    sink.settle().unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"unfinished");
+}
+
+#[cfg(unix)]
+#[test]
+fn two_streams_do_not_write_to_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    let rotation = [("rotate_bytes", "1024"), ("keep", "100")];
+    let (mut one, mut other) = (sink(&path, &rotation), sink(&path, &rotation));
+    let text = "x".repeat(400);
+    let all: Vec<_> = (1..=20).map(|seq| event(seq, &text)).collect();
+    for batch in all[..10].chunks(1) {
+        deliver(&mut one, batch, 1).unwrap();
+        // Also while the file is renamed.
+        let (reason, _) = later(other.send(batch));
+        assert!(reason.contains("another stream writes to it"), "{reason}");
+    }
+    drop(one);
+    deliver(&mut other, &all[10..], 3).unwrap();
+    let mut found: Vec<String> =
+        std::fs::read_dir(dir.path()).unwrap().flat_map(|entry| lines(&entry.unwrap().path())).collect();
+    let mut expected = written(&all);
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+/// As a program does that rotates logs and cannot tell the writer of it.
+#[test]
+fn a_file_that_was_copied_and_cut_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    let mut sink = sink(&path, &[]);
+    deliver(&mut sink, &events(1..3), 1).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    deliver(&mut sink, &events(3..5), 1).unwrap();
+    assert_eq!(lines(&path), written(&events(3..5)));
 }
 
 #[test]
@@ -85,7 +130,9 @@ fn a_file_that_was_moved_or_deleted_is_made_anew() {
 #[test]
 fn what_is_no_file_is_a_fault() {
     let dir = tempfile::tempdir().unwrap();
-    for path in [dir.path().to_str().unwrap(), "relative.log", "/dev/null", "/missing/directory/audit.log"] {
+    for path in
+        [dir.path().to_str().unwrap(), "relative.log", "/dev/null", "/missing/directory/audit.log", "/"]
+    {
         assert!(try_open("log", &[("to", path)], &surroundings()).is_err(), "{path}");
     }
     assert!(try_open("log", &[], &surroundings()).is_ok());

@@ -112,6 +112,40 @@ fn a_receiver_that_reads_nothing_is_given_up() {
     assert!(failed.unwrap().to_string().contains("reads nothing"));
 }
 
+/// As after a network was cut: nothing closes the connection, and what was written lies in this machine.
+#[cfg(target_os = "linux")]
+#[test]
+fn bytes_that_the_receivers_machine_has_not_acknowledged_are_not_received() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut sink = sink(&address, "tcp", &[("timeout", "1"), ("hold", "1")]);
+    let large = event(1, &"x".repeat(100_000));
+    let mut send = || {
+        sink.send(std::slice::from_ref(&large))?;
+        sink.settle()
+    };
+    // What the other end keeps for a program that reads it never is taken, as far as anybody can know.
+    let failed = (0..1_000).find_map(|_| send().err());
+    let reason = failed.unwrap().to_string();
+    assert!(reason.contains("the receiver has not taken ") && reason.ends_with(" bytes"), "{reason}");
+}
+
+#[test]
+fn a_receiver_that_reads_slowly_has_taken_the_batch_when_it_is_settled() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let reading = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        std::io::copy(&mut socket, &mut std::io::sink()).unwrap()
+    });
+    let mut sink = sink(&address, "tcp", &[("hold", "1")]);
+    sink.send(&[event(1, &"x".repeat(900_000))]).unwrap();
+    sink.settle().unwrap();
+    drop(sink);
+    assert!(reading.join().unwrap() > 900_000);
+}
+
 #[test]
 fn a_receiver_that_sets_no_tls_up_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-use crate::fixture::{events, later, open};
+use crate::fixture::{deliver, events, later, open};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -34,8 +34,7 @@ impl Authority {
     }
 }
 
-/// Answers one request with 200; says whether it came.
-fn serve(authority: &Authority, clients: Option<&Authority>) -> (String, JoinHandle<bool>) {
+fn server_config(authority: &Authority, clients: Option<&Authority>) -> Arc<ServerConfig> {
     let (certificate, key) = authority.issue("localhost");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -53,7 +52,12 @@ fn serve(authority: &Authority, clients: Option<&Authority>) -> (String, JoinHan
     };
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
+}
+
+/// Answers one request with 200; says whether it came.
+fn serve(authority: &Authority, clients: Option<&Authority>) -> (String, JoinHandle<bool>) {
+    let config = server_config(authority, clients);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let served = std::thread::spawn(move || {
@@ -108,4 +112,24 @@ fn a_client_certificate_is_shown() {
     let (url, served) = serve(&authority, Some(&clients));
     later(open("webhook", &[("url", url.as_str()), SECRET, ("ca", &ca)]).send(&events(1..2)));
     assert!(!served.join().unwrap());
+}
+
+/// Without it a receiver could not tell the end from a connection that somebody cut.
+#[test]
+fn syslog_says_farewell() {
+    let authority = Authority::new();
+    let config = server_config(&authority, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let served = std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), socket);
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).map(|_| text)
+    });
+    let mut sink = open("syslog", &[("address", &address), ("ca", &authority.pem()), ("hold", "50")]);
+    deliver(&mut sink, &events(1..3), 2).unwrap();
+    drop(sink);
+    let text = served.join().unwrap().unwrap();
+    assert!(String::from_utf8(text).unwrap().contains("seq=\"2\""));
 }

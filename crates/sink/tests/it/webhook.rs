@@ -6,7 +6,9 @@ use annals_sink::{Which, new_webhook_secret};
 use annals_testparts::{Fault, Receiver};
 use serde_json::Value;
 
-use crate::fixture::{deliver, events, later, named, odd_events, odd_texts, open, refused};
+use crate::fixture::{
+    deliver, event, events, later, named, odd_events, odd_texts, open, refused, surroundings, try_open,
+};
 
 const TOKEN: &str = "Authorization: Bearer very-secret-token";
 
@@ -22,9 +24,9 @@ fn values<'v>(url: &'v str, secret: &'v str, batch: &'v str) -> Vec<(&'v str, &'
 fn events_arrive_whole_and_in_order() {
     for (batch, gzip) in [("1", "false"), ("100", "true")] {
         let receiver = Receiver::webhook(&secret());
-        let (url, secret) = (receiver.url() + "/hook?key=hidden-in-query", secret());
+        let (url, secret) = (receiver.url() + "/hook", secret());
         let mut values = values(&url, &secret, batch);
-        values.push(("gzip", gzip));
+        values.extend([("gzip", gzip), ("query", "key=hidden-in-query&b=%20c")]);
         let mut sink = open("webhook", &values);
         let events = odd_events(1);
         deliver(&mut sink, &events, sink_size(batch)).unwrap();
@@ -35,6 +37,7 @@ fn events_arrive_whole_and_in_order() {
         }
         let request: Value = serde_json::from_str(&receiver.requests()[0]).unwrap();
         assert_eq!(request["headers"]["authorization"], "Bearer very-secret-token");
+        assert_eq!(request["path"], "/hook?key=hidden-in-query&b=%20c");
         assert_eq!(request["headers"]["user-agent"], "annals/1.2.3");
     }
 }
@@ -59,6 +62,26 @@ fn a_batch_has_the_same_id_when_it_comes_again() {
         .map(|(_, _, record)| serde_json::from_str::<Value>(record).unwrap()["webhook-id"].clone())
         .collect();
     assert!(ids[0] == ids[3] && ids[0] != ids[6], "{ids:?}");
+    // The same ends and the same number of events, as replays with queries may have them.
+    let [one, two] = [[7, 8, 10], [7, 9, 10]].map(|seqs| seqs.map(|seq| event(seq, "plain")));
+    sink.send(&one).unwrap();
+    sink.send(&two).unwrap();
+    let records = receiver.records();
+    let id = |at: usize| serde_json::from_str::<Value>(&records[at].2).unwrap()["webhook-id"].clone();
+    assert_ne!(id(9), id(12));
+}
+
+#[test]
+fn a_query_in_the_address_would_be_shown_and_is_refused() {
+    for (kind, secret, said) in [
+        ("webhook", ("secret", secret()), "`query`"),
+        ("splunk", ("token", "x".to_owned()), "`token`"),
+        ("otlp", ("headers", "a: b".to_owned()), "`headers`"),
+    ] {
+        let values = [("url", "https://a.example/x?key=hidden-in-query"), (secret.0, secret.1.as_str())];
+        let fault = try_open(kind, &values, &surroundings()).map(drop).unwrap_err().to_string();
+        assert!(fault.contains(said) && !fault.contains("hidden-in-query"), "{fault}");
+    }
 }
 
 #[test]
@@ -93,11 +116,14 @@ fn a_receiver_that_was_away_gets_everything() {
 #[test]
 fn statuses_say_whether_to_send_again() {
     let receiver = Receiver::webhook(&secret());
-    let (url, secret) = (receiver.url() + "/x?key=hidden-in-query", secret());
-    let mut sink = open("webhook", &values(&url, &secret, "10"));
+    let (url, secret) = (receiver.url() + "/x", secret());
+    let mut values = values(&url, &secret, "10");
+    values.push(("query", "?key=hidden-in-query"));
+    let mut sink = open("webhook", &values);
+    assert!(!format!("{sink:?}").contains("hidden-in-query"), "{sink:?}");
     let batch = events(1..3);
     for status in [401, 403, 404, 408, 410, 500, 503] {
-        receiver.set_fault(Fault::Says(status, "token very-secret-token is bad"));
+        receiver.set_fault(Fault::Says(status, "token very-secret-token is bad, key=hidden-in-query too"));
         let (reason, _) = later(sink.send(&batch));
         assert!(reason.contains(&status.to_string()), "{reason}");
         assert!(!reason.contains("very-secret") && !reason.contains("hidden-in-query"), "{reason}");

@@ -7,11 +7,12 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientConfigKey, ClientOptions, ObjectStoreExt as _, PutPayload, RetryConfig,
+    BackoffConfig, Certificate, ClientConfigKey, ClientOptions, ObjectStoreExt as _, PutPayload, RetryConfig,
     WriteMultipart,
 };
 
 use crate::objects::versions;
+use crate::objects::writer::BucketHttp;
 
 /// Objects larger than this are sent in parts, so that a lost connection costs one part and not all.
 const SINGLE_PUT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -48,17 +49,37 @@ pub(super) fn clients(
     Ok((builder.build()?, http))
 }
 
-/// Makes a client that only writes, over an HTTP client that has its own limits and decides what may be reached. `settings` come before what the
-/// environment says, if that is asked at all.
+/// Makes a client that only writes. `settings` come before what the environment says, if that is asked at all.
 pub(super) fn writing_client(
     bucket: &str,
     settings: &[(String, String)],
-    from_env: bool,
-    http: reqwest::Client,
+    http: BucketHttp,
 ) -> Result<AmazonS3, object_store::Error> {
-    let builder = if from_env { AmazonS3Builder::from_env() } else { AmazonS3Builder::new() };
-    let builder = with_settings(builder, settings)?.with_bucket_name(bucket);
-    with_limits(builder).with_http_connector(Given(http)).build()
+    let builder = match http {
+        BucketHttp::Given(http) => AmazonS3Builder::new().with_http_connector(Given(http)),
+        BucketHttp::Own { authorities } => with_authorities(AmazonS3Builder::from_env(), &authorities)?,
+    };
+    build_writing(builder, bucket, settings)
+}
+
+fn build_writing(
+    builder: AmazonS3Builder,
+    bucket: &str,
+    settings: &[(String, String)],
+) -> Result<AmazonS3, object_store::Error> {
+    // The HTTP client takes the process's default provider of cryptography; an earlier choice stays.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    with_limits(with_settings(builder, settings)?.with_bucket_name(bucket)).build()
+}
+
+/// Trusts more authorities; what the environment says of the HTTP client does not hold then.
+fn with_authorities(builder: AmazonS3Builder, pem: &str) -> Result<AmazonS3Builder, object_store::Error> {
+    if pem.is_empty() {
+        return Ok(builder);
+    }
+    let certificates = Certificate::from_pem_bundle(pem.as_bytes())?;
+    let options = certificates.into_iter().fold(ClientOptions::new(), ClientOptions::with_root_certificate);
+    Ok(builder.with_client_options(options))
 }
 
 /// Hands out a client that is there already.
@@ -120,4 +141,75 @@ pub(super) async fn put(client: &AmazonS3, path: &Path, bytes: Bytes) -> Result<
         upload.put(rest.split_to(rest.len().min(PART_BYTES)));
     }
     upload.finish().await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A machine's service that hands out the keys of its role, over HTTP, as EC2 has one.
+    fn serve_role(listener: &TcpListener, access_key: &str, secret_key: &str) {
+        for _ in 0..3 {
+            let (mut socket, _) = listener.accept().unwrap();
+            let request = read_head(&mut socket);
+            let body = match request.split(' ').nth(1).unwrap() {
+                "/latest/api/token" => "a-token".to_owned(),
+                "/latest/meta-data/iam/security-credentials/" => "a-role".to_owned(),
+                _ => format!(
+                    r#"{{"AccessKeyId":"{access_key}","SecretAccessKey":"{secret_key}","Token":"t","Expiration":"2999-01-01T00:00:00Z"}}"#
+                ),
+            };
+            let length = body.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+            socket.write_all(answer.as_bytes()).unwrap();
+        }
+    }
+
+    fn read_head(socket: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    #[test]
+    fn a_writer_with_the_machines_rights_asks_the_machine_for_them() {
+        let s3 = annals_testparts::S3::start();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let metadata = format!("http://{}", listener.local_addr().unwrap());
+        let mut settings = s3.env();
+        let mut take = |name: &str| {
+            let at = settings.iter().position(|(known, _)| known == name).unwrap();
+            settings.swap_remove(at).1
+        };
+        let (access_key, secret_key) = (take("AWS_ACCESS_KEY_ID"), take("AWS_SECRET_ACCESS_KEY"));
+        let serving = std::thread::spawn(move || serve_role(&listener, &access_key, &secret_key));
+        // Stands for the address 169.254.169.254 that every such machine has.
+        settings.push(("AWS_METADATA_ENDPOINT".to_owned(), metadata));
+        let bucket = s3.url().strip_prefix("s3://").unwrap().to_owned();
+        let client = build_writing(AmazonS3Builder::new(), &bucket, &settings).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(put(&client, &Path::from("a/b.txt"), Bytes::from_static(b"text"))).unwrap();
+        serving.join().unwrap();
+        assert_eq!(std::fs::read(s3.bucket_dir().join("a/b.txt")).unwrap(), b"text");
+    }
+
+    #[test]
+    fn authorities_are_certificates() {
+        assert!(with_authorities(AmazonS3Builder::new(), "").is_ok());
+        assert!(
+            with_authorities(
+                AmazonS3Builder::new(),
+                "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
+            )
+            .is_err()
+        );
+    }
 }

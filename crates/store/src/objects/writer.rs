@@ -22,6 +22,19 @@ pub struct ObjectWriter {
     location: String,
 }
 
+/// Who makes the connections to a bucket.
+#[derive(Debug)]
+pub enum BucketHttp {
+    /// This client, which has its own limits and decides what may be reached. The environment is not asked; the keys are among the settings.
+    Given(reqwest::Client),
+    /// A client that is made for it and reaches everything, also the service that hands out the machine's own rights. The environment serves where
+    /// the settings say nothing.
+    Own {
+        /// Certificates in PEM that are trusted beside those of the system; may be empty.
+        authorities: String,
+    },
+}
+
 #[derive(Debug)]
 enum Place {
     Directory(PathBuf),
@@ -43,8 +56,7 @@ impl ObjectWriter {
         Ok(ObjectWriter { location: dir.display().to_string(), place: Place::Directory(dir.to_owned()) })
     }
 
-    /// Writes to a bucket by the given client, which decides what may be reached. `settings` have the names of the `AWS_*` environment variables; with
-    /// `from_env` those of the environment, and the machine's role, serve where they say nothing.
+    /// Writes to a bucket. `settings` have the names of the `AWS_*` environment variables.
     ///
     /// # Errors
     /// [`ObjectError::Unusable`] if the settings cannot be used, [`ObjectError::BadName`] for the prefix.
@@ -52,15 +64,14 @@ impl ObjectWriter {
         bucket: &str,
         prefix: &str,
         settings: &[(String, String)],
-        from_env: bool,
-        http: reqwest::Client,
+        http: BucketHttp,
     ) -> Result<ObjectWriter, ObjectError> {
         let prefix = prefix.trim_matches('/').to_owned();
         if !prefix.is_empty() {
             check_path(&prefix)?;
         }
         let location = format!("s3://{bucket}");
-        let client = s3::writing_client(bucket, settings, from_env, http)
+        let client = s3::writing_client(bucket, settings, http)
             .map_err(|source| ObjectError::Unusable { location: location.clone(), source })?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

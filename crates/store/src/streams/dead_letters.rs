@@ -171,6 +171,20 @@ impl Store {
         })
     }
 
+    /// Forgets what receivers said, which may quote the events that they refused: after an erasure.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub fn forget_reasons(&self) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let mut transaction = connection.begin(Mode::Write)?;
+            let reason = Value::Text("forgotten with an erasure");
+            transaction.execute("UPDATE dead_letter SET reason = $1", &[reason])?;
+            transaction.execute("UPDATE stream SET failure = $1 WHERE failure <> ''", &[reason])?;
+            transaction.commit()
+        })
+    }
+
     /// Gives up the dead letters of a stream, or the one of a seq, and returns how many.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -28,8 +28,9 @@ const ID_PLACES: [&str; 10] = [
     "/event/metadata/uid",
 ];
 /// Where they have its seq, if they have it.
-const SEQ_PLACES: [&str; 6] = [
+const SEQ_PLACES: [&str; 7] = [
     "/seq",
+    "/annals_seq",
     "/message/fields/audit_log/seq",
     "/unmapped/seq",
     "/annals/seq",
@@ -71,7 +72,10 @@ pub(crate) fn read_received(
     Ok((Received::Ids { ids, repeats }, unread))
 }
 
-/// The file, or the files of a directory and those below it; not the manifests that lie there.
+/// What the names of files end in that are no events: what a writer has not finished, and what it locks.
+const OTHER_ENDS: [&str; 2] = [".unfinished", ".lock"];
+
+/// The file, or the files of a directory and those below it; not the manifests that lie there, nor what its writer keeps for itself.
 fn files_in(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let described = || format!("cannot read `{}`", place.display());
     if !place.is_dir() {
@@ -79,8 +83,11 @@ fn files_in(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(place).with_context(described)? {
-        let path = entry.with_context(described)?.path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name == "manifests") {
+        let entry = entry.with_context(described)?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if path.is_dir() && name == "manifests" || OTHER_ENDS.iter().any(|end| name.ends_with(end)) {
             continue;
         }
         files.extend(files_in(&path)?);
@@ -102,7 +109,14 @@ impl Reading {
     fn read_file(&mut self, path: &Path) -> std::io::Result<()> {
         let mut file = BufReader::new(File::open(path)?);
         let is_gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        if is_gzip { self.read(&mut BufReader::new(MultiGzDecoder::new(file))) } else { self.read(&mut file) }
+        let cut_off = || Error::new(ErrorKind::UnexpectedEof, "the gzip file is cut off");
+        if !is_gzip {
+            // An archive that ends before its first two bytes would count as a file without events.
+            let is_named_so = path.extension().is_some_and(|extension| extension == "gz");
+            return if is_named_so { Err(cut_off()) } else { self.read(&mut file) };
+        }
+        let read = self.read(&mut BufReader::new(MultiGzDecoder::new(file)));
+        read.map_err(|error| if error.kind() == ErrorKind::UnexpectedEof { cut_off() } else { error })
     }
 
     fn read(&mut self, lines: &mut dyn BufRead) -> std::io::Result<()> {
@@ -141,7 +155,7 @@ fn id_and_seq(line: &str) -> (Option<EventId>, Option<u64>) {
         && let Ok(event) = serde_json::from_str::<Value>(line)
     {
         let id = |place: &&str| event.pointer(place).and_then(Value::as_str).and_then(parse);
-        let seq = |place: &&str| event.pointer(place).and_then(Value::as_u64);
+        let seq = |place: &&str| event.pointer(place).and_then(whole_number);
         return (ID_PLACES.iter().find_map(id), SEQ_PLACES.iter().find_map(seq));
     }
     if let Some((_, after)) = line.split_once(SYSLOG_MARK) {
@@ -153,8 +167,18 @@ fn id_and_seq(line: &str) -> (Option<EventId>, Option<u64>) {
     (after.and_then(|after| after.get(..36)).and_then(parse), None)
 }
 
+/// A number, also as a text of digits: indexed fields of Splunk are texts.
+fn whole_number(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        value => value.as_u64(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     const ID: &str = "0190d1f0-7b7e-7c3a-8a51-0123456789ab";
@@ -184,5 +208,52 @@ mod tests {
         let text = format!("{ID}\n\n{ID}\nhello\n{{\"id\":\"{ID}\"}}");
         reading.read(&mut text.as_bytes()).unwrap();
         assert_eq!((reading.ids.len(), reading.repeats, reading.unread), (1, 2, 1));
+    }
+
+    #[test]
+    fn a_seq_may_be_a_text_of_digits() {
+        for (seq, expected) in [
+            ("7", Some(7)),
+            ("\"7\"", Some(7)),
+            ("\"+7\"", None),
+            ("\"\"", None),
+            ("-7", None),
+            ("7.5", None),
+        ] {
+            for line in [
+                format!(r#"{{"event":"text","fields":{{"annals_id":"{ID}","annals_seq":{seq}}}}}"#),
+                format!(r#"{{"annals_id":"{ID}","annals_seq":{seq}}}"#),
+            ] {
+                assert_eq!(id_and_seq(&line).1, expected, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_writer_keeps_for_itself_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("manifests")).unwrap();
+        for name in ["a.ndjson", "b.ndjson.unfinished", "audit.log.lock", "manifests/1-2.txt"] {
+            std::fs::write(dir.path().join(name), ID).unwrap();
+        }
+        assert_eq!(files_in(dir.path()).unwrap(), [dir.path().join("a.ndjson")]);
+    }
+
+    #[test]
+    fn a_gzip_file_that_is_cut_off_is_named() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(format!("{ID}\n").as_bytes()).unwrap();
+        let whole = encoder.finish().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ndjson.gz");
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error =
+                format!("{:#}", read_received(Some(dir.path()), None, None, true).map(drop).unwrap_err());
+            assert!(error.contains("a.ndjson.gz") && error.contains("is cut off"), "{length}: {error}");
+        }
+        std::fs::write(&path, [whole.clone(), whole].concat()).unwrap();
+        let (received, _) = read_received(Some(dir.path()), None, None, true).unwrap();
+        assert!(matches!(received, Received::Ids { ids, repeats: 1 } if ids.len() == 1));
     }
 }
