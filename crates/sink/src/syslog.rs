@@ -79,7 +79,7 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             TIMEOUT,
             "Time limit",
-            "How many seconds connecting, writing each mebibyte, and the way of the last bytes to the receiver may take.",
+            "How many seconds connecting, writing each mebibyte, and its way to the receiver may take.",
             SettingKind::Number { min: 1, max: 600 },
         )
         .or("10"),

@@ -110,7 +110,7 @@ impl io::Write for Limited {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
-    /// How long connecting, writing a mebibyte, and the way of the last bytes may take.
+    /// How long connecting, writing a mebibyte, and its way to the receiver may take.
     timeout: Duration,
     /// When the last bytes that the hold time has not passed for were written, or are known to have arrived.
     written: Option<Instant>,
@@ -147,8 +147,7 @@ impl Connection {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mebibytes = u32::try_from(bytes.len() / (1024 * 1024)).unwrap_or(u32::MAX).saturating_add(1);
-        self.socket().until = Instant::now() + self.timeout.saturating_mul(mebibytes);
+        self.socket().until = Instant::now() + self.time_for(bytes.len() as u64);
         // If this fails half-way, the receiver drops the unfinished message with the connection.
         let written = match &mut self.stream {
             Stream::Plain(stream) => stream.write_all(bytes),
@@ -159,6 +158,12 @@ impl Connection {
             true => "it reads nothing, or too slowly".to_owned(),
             false => error.to_string(),
         })
+    }
+
+    /// How long so many bytes may take: the limit for each mebibyte that is begun.
+    fn time_for(&self, bytes: u64) -> Duration {
+        let mebibytes = u32::try_from(bytes / (1024 * 1024)).unwrap_or(u32::MAX).saturating_add(1);
+        self.timeout.saturating_mul(mebibytes)
     }
 
     /// Looks whether the receiver closed the connection.
@@ -184,13 +189,15 @@ impl Connection {
     /// Waits until the receiver's machine has acknowledged all bytes: after a network was cut they lie in this one, and nothing else tells. Returns when
     /// it had, or nothing if that cannot be known.
     fn arrived(&mut self) -> Result<Option<Instant>, String> {
-        let until = Instant::now() + self.timeout;
+        let begun = Instant::now();
+        let mut time = None;
         let mut pause = LOOK;
         loop {
             match queue::unacknowledged_bytes(&self.socket().socket) {
                 None => return Ok(None),
                 Some(0) => return Ok(Some(Instant::now())),
-                Some(bytes) if Instant::now() >= until => {
+                // As long as writing what there was at first may take: a slow line is slow here, too.
+                Some(bytes) if begun.elapsed() >= *time.get_or_insert_with(|| self.time_for(bytes)) => {
                     return Err(format!("the receiver has not taken {bytes} bytes"));
                 }
                 Some(_) => self.watch(pause)?,
