@@ -137,7 +137,7 @@ impl Engine {
         };
         let kind = Kind::from_name(&stream.kind);
         let secrets = kind.into_iter().flat_map(|kind| kind.settings.iter());
-        let kept = self.secret_place.open(&stream.id.0, &stream.secrets).ok();
+        let kept = self.secret_place.open(&super::binding(&stream), &stream.secrets).ok();
         let is_kept = |name: &str| kept.as_ref().is_none_or(|kept| kept.contains_key(name));
         let secret_names = secrets
             .filter(|setting| setting.kind.is_secret() && is_kept(setting.name))

@@ -177,6 +177,8 @@ fn a_secret_goes_nowhere_else_because_somebody_wrote_another_address_into_the_da
     settings.set("token", "very-secret");
     let new = NewStream { kind: "splunk", settings, ..files(&root, "siem", "") };
     let stream = create(&engine, &new);
+    let status = engine.stream_status(&Principal::operator(), &stream.id).unwrap();
+    assert_eq!(status.secret_names, ["token"], "only those that are kept");
     let database = rusqlite::Connection::open(root.path().join("log/annals.db")).unwrap();
     let moved = stream
         .settings
