@@ -80,6 +80,8 @@ pub(super) struct Sender<'e> {
     held_since: Option<Instant>,
     /// It is time to look for manifests.
     has_manifests: bool,
+    /// The receiver took those that there were.
+    has_taken_manifests: bool,
     run: RefusedRun,
     stop: Arc<Signal>,
     looked: Instant,
@@ -127,6 +129,7 @@ impl<'e> Sender<'e> {
             drain_until: 0,
             held_since: None,
             has_manifests: true,
+            has_taken_manifests: true,
             run: RefusedRun::default(),
             stop,
             looked: Instant::now(),
@@ -181,8 +184,8 @@ impl<'e> Sender<'e> {
 
     /// Everything that there is was delivered.
     fn rest(&mut self) -> Result<(), End> {
-        self.hand_over_manifests()?;
-        if self.progress.failing.is_some() && self.side_work_at.is_none() {
+        let has_manifests = self.hand_over_manifests()?;
+        if has_manifests && self.progress.failing.is_some() && self.side_work_at.is_none() {
             self.recovered();
         }
         if self.is_unsaved { self.save() } else { Ok(()) }
@@ -441,28 +444,32 @@ impl<'e> Sender<'e> {
         }
     }
 
-    /// Gives the receiver the manifests that were signed since.
-    fn hand_over_manifests(&mut self) -> Result<(), End> {
+    /// Gives the receiver the manifests that were signed since, and says whether it took them.
+    fn hand_over_manifests(&mut self) -> Result<bool, End> {
         if !std::mem::take(&mut self.has_manifests) {
-            return Ok(());
+            return Ok(self.has_taken_manifests);
         }
         let store = &self.engine.store;
-        let Ok(manifests) = store.unsent_manifests(&self.stream.id, MANIFESTS_AT_ONCE) else { return Ok(()) };
+        let Ok(manifests) = store.unsent_manifests(&self.stream.id, MANIFESTS_AT_ONCE) else {
+            return Ok(false);
+        };
         for manifest in manifests {
             let name = format!("{:020}-{:020}", manifest.first_seq, manifest.last_seq);
-            let Some(sink) = self.sinks.first_mut() else { return Ok(()) };
+            let Some(sink) = self.sinks.first_mut() else { return Ok(true) };
             if let Err(error) = sink.put_manifest(&name, &manifest.note) {
                 self.fail(&Later { reason: error.to_string(), after: None })?;
                 self.pause(pause_after(self.progress.attempts, None))?;
                 // The next look tries again.
-                return Ok(());
+                self.has_taken_manifests = false;
+                return Ok(false);
             }
             // Stopping before this is noted writes the same manifest once more.
             if let Err(error) = self.engine.store.mark_manifest_sent(&self.stream.id, manifest.number) {
                 warn!(%error, stream = self.stream.name, "a manifest will be handed over once more");
             }
         }
-        Ok(())
+        self.has_taken_manifests = true;
+        Ok(true)
     }
 
     /// Saves how far the stream is, however often it takes: without it, dead letters would be forgotten. What is not saved when it ends is not

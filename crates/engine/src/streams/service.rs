@@ -169,7 +169,10 @@ impl Supervisor {
         } else {
             self.stop_senders();
         }
-        manifest::sign_open(&self.engine)
+        if let Err(cause) = manifest::sign_open(&self.engine) {
+            warn!(%cause, "manifests cannot be signed now");
+        }
+        Ok(())
     }
 
     /// Looks after each stream. What is wrong with one is its own affair.
