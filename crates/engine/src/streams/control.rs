@@ -70,7 +70,10 @@ impl Engine {
         let stream = self.managed(principal, id)?;
         let query = self.checked_stream_query(query)?;
         let next_seq = stream.progress.next_seq;
-        let first_seq = self.start_seq(start)?;
+        let first_seq = self.start_seq(start).map_err(|error| match error {
+            StreamError::BeyondTheEnd { seq, .. } => StreamError::NotSentYet { seq, next_seq },
+            error => error,
+        })?;
         let end_seq = end_seq.unwrap_or(next_seq);
         for seq in [first_seq, end_seq] {
             if seq > next_seq {

@@ -102,7 +102,7 @@ fn a_paused_stream_goes_on_where_it_was_and_a_replay_comes_beside_it() {
     site.wait_until_idle("hook");
     assert_eq!(seqs(&receiver.received()).split_off(110), all);
     let message = site.annals_fails(&["streams", "replay", "hook", "--from", "seq:999999"]);
-    assert!(message.contains("no seq 999999"), "{message}");
+    assert!(message.contains("has not sent seq 999999"), "{message}");
     let changes = site.annals(&["search", "resource_type:stream action:write resource_target:hook"]);
     assert_eq!(changes["count"], 4, "a pause, its end and two replays");
 }

@@ -45,9 +45,9 @@ struct StreamPage {
     is_paused: bool,
     is_stalled: bool,
     is_webhook: bool,
-    /// The page may change its settings.
+    /// The page may change and delete it.
     may_change: bool,
-    may_delete: bool,
+    is_of_file: bool,
     badges: Vec<Badge>,
     /// Since when nothing gets through, and why.
     failure: Option<Failure>,
@@ -334,7 +334,7 @@ async fn detail(
         is_stalled: stream.progress.is_alerted,
         is_webhook: stream.kind == "webhook",
         may_change: stream.made_by == StreamMaker::Page,
-        may_delete: stream.made_by != StreamMaker::File,
+        is_of_file: stream.made_by == StreamMaker::File,
         badges: state::badges(&status),
         failure,
         changes_href: found_by("resource_id", &stream.id.0),
