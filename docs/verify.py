@@ -497,7 +497,7 @@ STREAM_MANIFEST = re.compile(
     rf"(?P<signatures>(— {NAME} [A-Za-z0-9+/=]+\n){{1,100}})"
 )
 # Where the forms of events have the id, and the seq if they have one.
-ID_PLACES = ("id", "annals_id", "fields.ID", "message.fields.audit_log.id", "metadata.uid", "event.id", "jsonPayload.fields.ID",
+ID_PLACES = ("result.annals_id", "id", "annals_id", "fields.ID", "message.fields.audit_log.id", "metadata.uid", "event.id", "jsonPayload.fields.ID",
              "fields.annals_id", "event.fields.ID", "event.metadata.uid")
 SEQ_PLACES = ("seq", "annals_seq", "message.fields.audit_log.seq", "unmapped.seq", "annals.seq", "event.seq", "fields.annals_seq")
 
@@ -522,22 +522,51 @@ def whole_lines(lines, path):
         raise Unreadable(f"the gzip file `{path}` is cut off") from None
 
 
-def read_received(path, window):
-    """The ids of the events in a file, one event or id a line, gzipped or not; events of another window are left out."""
-    with open(path, "rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    ids = set()
-    with (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8", errors="replace") as lines:
-        for line in whole_lines(lines, path):
-            if re.fullmatch(UUID, line):
-                ids.add(line)
-            elif line.startswith("{"):
-                event = json.loads(line)
-                found = [member(event, place) for place in ID_PLACES]
-                event_id = next((value for value in found if isinstance(value, str) and re.fullmatch(UUID, value)), None)
-                seq = next((seq for place in SEQ_PLACES if (seq := whole_number(member(event, place))) is not None), None)
+def id_and_seq(line):
+    """The id of the event that a line names, and its seq where the line has it."""
+    first = line.split(",")[0].strip().strip('"')  # The first column of a table, too.
+    if re.fullmatch(UUID, first):
+        return first, None
+    if "{" in line:  # Collectors write a time or a host before the event.
+        try:
+            event = json.loads(line[line.index("{"):])
+        except ValueError:
+            event = None
+        found = [member(event, place) for place in ID_PLACES]
+        event_id = next((value for value in found if isinstance(value, str) and re.fullmatch(UUID, value)), None)
+        if event_id is not None:
+            seqs = (whole_number(member(event, place)) for place in SEQ_PLACES)
+            return event_id, next((seq for seq in seqs if seq is not None), None)
+    syslog = re.search(rf'\[annals@32473 id="(?P<id>{UUID})" seq="(?P<seq>[0-9]+)"', line)
+    human = None if syslog else re.search(rf'ID="?(?P<id>{UUID})', line)
+    return (syslog["id"], int(syslog["seq"])) if syslog else (human["id"] if human else None, None)
+
+
+def files_below(path):
+    if not os.path.isdir(path):
+        return [path]
+    files = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if name != "manifests"]
+        files += [os.path.join(folder, name) for name in names if not name.endswith((".unfinished", ".lock"))]
+    return sorted(files)
+
+
+def read_received(place, window):
+    """The ids of the events in a file or directory, one event or id a line, gzipped or not; those of another window are left out."""
+    ids, lines_read = set(), 0
+    for path in files_below(place):
+        with open(path, "rb") as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+        with (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8", errors="replace") as lines:
+            for line in whole_lines(lines, path):
+                lines_read += line != ""
+                event_id, seq = id_and_seq(line)
                 if event_id is not None and (seq is None or seq in window):
                     ids.add(event_id)
+                lines_read -= event_id is not None and seq is not None and seq not in window
+    if lines_read > 0 and not ids:
+        raise Unreadable(f"no line of `{place}` names an event: events in a form that Annals sends are expected, or one id a line")
     return ids
 
 
@@ -553,7 +582,9 @@ def check_manifest(report, keys, options):
     ids = sorted(read_received(options.received, range(first, last + 1)))
     report.events = len(ids)
     root = root_of((1, sha256(b"\x00" + event_id.encode())) for event_id in ids)
-    if len(ids) != report.size:
+    if len(ids) > report.size:
+        report.add("incomplete", f"{len(ids):,} ids are given, and the window has {report.size:,}: give those of seq {first:,} to {last:,} alone")
+    elif len(ids) != report.size:
         report.add("incomplete", f"{len(ids):,} of {report.size:,} events are there; `annals streams reconcile` says which are missing")
     elif root != base64.b64decode(report.root):
         report.add("incomplete", "as many events are there as should be, but not these; `annals streams reconcile` says which are missing")

@@ -326,6 +326,7 @@ impl Engine {
             secrets: Vec::new(),
             made_by,
             is_paused: new.is_paused,
+            is_left_out: false,
             revision: 1,
             created: now,
             updated: now,
@@ -517,7 +518,7 @@ impl Engine {
         }
         let changed = self.store.change_stream(&stream.id, self.now(), |found| {
             // Whether it is paused may have changed meanwhile.
-            *found = Stream { is_paused: found.is_paused, ..wanted };
+            *found = Stream { is_paused: found.is_paused, is_left_out: found.is_left_out, ..wanted };
             true
         })?;
         let (_, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
@@ -551,6 +552,14 @@ fn check_maker(principal: &Principal, stream: &Stream) -> Result<(), StreamError
 fn check_owner(principal: &Principal, stream: &Stream) -> Result<(), StreamError> {
     if stream.made_by != StreamMaker::Page && principal.oneself().is_some() {
         return Err(StreamError::Operators { name: stream.name.clone() });
+    }
+    Ok(())
+}
+
+/// Refuses a range that ends before it begins: a typing error must not look like an answer.
+fn check_range(first_seq: u64, end_seq: u64) -> Result<(), StreamError> {
+    if end_seq > 0 && end_seq < first_seq {
+        return Err(StreamError::EmptyRange { first_seq, last_seq: end_seq - 1 });
     }
     Ok(())
 }

@@ -55,6 +55,8 @@ pub struct Stream {
     pub made_by: StreamMaker,
     /// Nothing is sent.
     pub is_paused: bool,
+    /// It is paused because the configuration file has it no more, and goes on when that has it again.
+    pub is_left_out: bool,
     /// Grows with every change of the above.
     pub revision: u64,
     /// When it was set up.
@@ -114,6 +116,7 @@ fn stream(row: Row<'_>) -> Result<Stream, StoreError> {
             _ => StreamMaker::File,
         },
         is_paused: row.int(10)? != 0,
+        is_left_out: row.int(10)? == LEFT_OUT,
         revision: row.unsigned(11, "stream.revision")?,
         created: Time::from_micros_saturating(row.int(12)?),
         updated: Time::from_micros_saturating(row.int(13)?),
@@ -139,6 +142,13 @@ fn read_locked(connection: &mut Connection, id: &StreamId) -> Result<Option<Stre
 
 fn taken(stream: &Stream) -> StoreError {
     StoreError::NameTaken { what: "a stream", name: stream.name.clone() }
+}
+
+/// The column `is_paused` of a stream that the configuration file has no more.
+const LEFT_OUT: i64 = 2;
+
+fn pause_of(stream: &Stream) -> i64 {
+    if stream.is_left_out { LEFT_OUT } else { stream.is_paused.into() }
 }
 
 fn micros(time: Option<Time>) -> Value<'static> {
@@ -182,7 +192,7 @@ impl Store {
                     Value::Text(&stream.settings),
                     Value::Bytes(&stream.secrets),
                     Value::Int(maker),
-                    Value::Int(stream.is_paused.into()),
+                    Value::Int(pause_of(stream)),
                     Value::Int(stream.created.as_micros()),
                     Value::Int(stream.updated.as_micros()),
                     Value::Int(signed(stream.first_seq)?),
@@ -254,7 +264,7 @@ impl Store {
                     Value::Int(signed(after.silence_seconds)?),
                     Value::Text(&after.settings),
                     Value::Bytes(&after.secrets),
-                    Value::Int(after.is_paused.into()),
+                    Value::Int(pause_of(&after)),
                     Value::Int(signed(after.revision)?),
                     Value::Int(now.as_micros()),
                     Value::Text(&id.0),

@@ -126,7 +126,7 @@ enum StreamsCommand {
     /// Look after events that the receiver refused
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// List the signed manifests of a stream, or print one, or check one that was kept
+    /// List the signed manifests of a stream, or print one; annals verify checks one
     #[command(after_help = "Examples:
   annals streams manifests siem
   annals streams manifests siem --number 7 > manifest-7.txt")]
@@ -166,7 +166,7 @@ Examples:
         #[arg(long, value_name = "N", conflicts_with_all = ["from_seq", "until_seq"])]
         manifest: Option<u64>,
         /// Send what is missing
-        #[arg(long, requires = "file")]
+        #[arg(long, requires = "file", conflicts_with = "count")]
         send: bool,
     },
     /// Make a new secret for the signatures of a webhook; the old one signs too until --finish
@@ -216,7 +216,7 @@ enum DeadLettersCommand {
 /// What a stream is.
 #[derive(Debug, clap::Args)]
 struct What {
-    /// A setting of the receiver; may be given several times: annals streams kinds KIND lists them
+    /// A setting of the receiver; may be given several times: annals streams kinds KIND lists them; NAME= takes one back
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
     /// Which events; all if empty
@@ -234,6 +234,14 @@ struct What {
 }
 
 impl What {
+    fn says_something(&self) -> bool {
+        !self.set.is_empty()
+            || self.query.is_some()
+            || self.format.is_some()
+            || self.parallel.is_some()
+            || self.silence.is_some()
+    }
+
     fn silence_seconds(&self) -> anyhow::Result<Option<u64>> {
         let seconds = self.silence.map(|silence| u64::try_from(silence.as_secs()));
         seconds.transpose().context("--silence is negative")
@@ -255,6 +263,22 @@ fn setting(text: &str) -> Result<(String, String), String> {
     let is_line = value.trim_end().lines().count() <= 1;
     let value = if is_line { value.trim_end_matches(['\r', '\n']).to_owned() } else { value };
     Ok((name.trim().to_owned(), value))
+}
+
+/// Files and directories are meant from where the command runs, also after a restart of the server somewhere else.
+pub(crate) fn absolute_places(kind: &str, settings: &mut SinkSettings) -> anyhow::Result<()> {
+    if !SinkKind::from_name(kind).is_some_and(|kind| kind.is_local) {
+        return Ok(());
+    }
+    for name in ["to", "directory"] {
+        let place = settings.get(name).to_owned();
+        if !place.is_empty() && !matches!(place.as_str(), "stdout" | "stderr") {
+            let path =
+                std::path::absolute(&place).with_context(|| format!("`{place}` is no place for files"))?;
+            settings.set(name, &path.display().to_string());
+        }
+    }
+    Ok(())
 }
 
 /// Reads where a stream begins.
@@ -303,8 +327,10 @@ pub(crate) fn run(args: &StreamsArgs, target: &TargetArgs, json: bool) -> anyhow
         StreamsCommand::Create { name, kind, what, from, paused } => {
             let mut settings = SinkSettings::default();
             for (name, value) in &what.set {
+                anyhow::ensure!(settings.get(name).is_empty(), "--set {name} is given twice");
                 settings.set(name, value);
             }
+            absolute_places(kind, &mut settings)?;
             let query = what.query.as_deref().unwrap_or_default();
             let new = NewStream {
                 name,
@@ -336,6 +362,11 @@ pub(crate) fn run(args: &StreamsArgs, target: &TargetArgs, json: bool) -> anyhow
                 silence_seconds: what.silence_seconds()?,
                 settings: what.set.clone(),
             };
+            let says_something = rename.is_some() || what.says_something();
+            anyhow::ensure!(
+                says_something,
+                "say what to change: --rename, --query, --format, --parallel, --silence or --set"
+            );
             let id = find(name)?.id;
             match engine.change_stream(&operator, &id, &change) {
                 Err(StreamError::Query(errors)) => {

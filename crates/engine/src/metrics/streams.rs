@@ -90,6 +90,10 @@ impl StreamMetrics {
         self.dead_letters.get_or_create(&labels).set(gauge(dead_letters));
         self.is_failing.get_or_create(&labels).set(i64::from(stream.progress.failing.is_some()));
         self.is_paused.get_or_create(&labels).set(i64::from(stream.is_paused));
+        // There from the start, so that a first failure is a change.
+        for counter in [&self.delivered, &self.refused, &self.failures] {
+            drop(counter.get_or_create(&labels));
+        }
     }
 
     /// Forgets streams that are gone.

@@ -4,7 +4,7 @@ use annals_store::{DeadLetter, Replay, Stream, StreamId, StreamMaker, StreamMani
 use serde_json::json;
 
 use super::error::StreamError;
-use super::{REPLAYS_MAX, StreamStart, binding, check_owner, event_on, reader, snapshot};
+use super::{REPLAYS_MAX, StreamStart, binding, check_owner, check_range, event_on, reader, snapshot};
 use crate::Engine;
 use crate::principal::Principal;
 
@@ -27,6 +27,7 @@ impl Engine {
         }
         let changed = self.store.change_stream(id, self.now(), |stream| {
             stream.is_paused = is_paused;
+            stream.is_left_out = false;
             true
         })?;
         let (_, after) = changed.ok_or_else(|| StreamError::Unknown { name: stream.name.clone() })?;
@@ -37,13 +38,26 @@ impl Engine {
         Ok(after)
     }
 
+    /// Pauses a stream that the configuration file has no more: what it did not send is not lost, and it goes on when the file has it again.
+    ///
+    /// # Errors
+    /// As [`Engine::pause_stream`].
+    pub fn leave_out_stream(&self, principal: &Principal, id: &StreamId) -> Result<(), StreamError> {
+        self.pause_stream(principal, id, true)?;
+        self.store.change_stream(id, self.now(), |stream| {
+            stream.is_left_out = true;
+            true
+        })?;
+        Ok(())
+    }
+
     /// Deletes a stream with its dead letters and manifests, and records it. What was not sent is not sent any more.
     ///
     /// # Errors
     /// [`StreamError`] if the caller may not, or there is no such stream.
     pub fn delete_stream(&self, principal: &Principal, id: &StreamId) -> Result<Stream, StreamError> {
         let stream = self.managed(principal, id)?;
-        if stream.made_by == StreamMaker::File && principal.oneself().is_some() {
+        if stream.made_by == StreamMaker::File && !stream.is_left_out {
             return Err(StreamError::OfFile { name: stream.name });
         }
         check_owner(principal, &stream)?;
@@ -75,11 +89,13 @@ impl Engine {
             error => error,
         })?;
         let end_seq = end_seq.unwrap_or(next_seq);
-        for seq in [first_seq, end_seq] {
-            if seq > next_seq {
-                return Err(StreamError::NotSentYet { seq, next_seq });
-            }
+        if first_seq > next_seq {
+            return Err(StreamError::NotSentYet { seq: first_seq, next_seq });
         }
+        if end_seq > next_seq {
+            return Err(StreamError::NotSentYet { seq: end_seq - 1, next_seq });
+        }
+        check_range(first_seq, end_seq)?;
         let filter = reader::stream_filter(self, &stream.query, &query)?;
         let parts = self.log.refresh()?;
         let count = crate::walk::count(&parts, &filter, &(first_seq..end_seq.max(first_seq)))?;
@@ -145,6 +161,7 @@ impl Engine {
     ) -> Result<u64, StreamError> {
         let stream = self.managed(principal, id)?;
         let count = self.store.resend_dead_letters(id, seq)?;
+        check_found(&stream, seq, count)?;
         if count > 0 {
             self.record_own(principal, event_on("write", &stream).additional("dead_letters_resent", count));
         }
@@ -164,6 +181,7 @@ impl Engine {
         let stream = self.managed(principal, id)?;
         check_owner(principal, &stream)?;
         let count = self.store.discard_dead_letters(id, seq)?;
+        check_found(&stream, seq, count)?;
         if count > 0 {
             self.record_own(
                 principal,
@@ -199,5 +217,13 @@ impl Engine {
     ) -> Result<Option<StreamManifest>, StreamError> {
         principal.may_see_all("see what streams delivered")?;
         Ok(self.store.stream_manifest(id, number)?)
+    }
+}
+
+/// Somebody who names a dead letter means one that is there.
+fn check_found(stream: &Stream, seq: Option<u64>, count: u64) -> Result<(), StreamError> {
+    match seq {
+        Some(seq) if count == 0 => Err(StreamError::NoDeadLetter { seq, name: stream.name.clone() }),
+        _ => Ok(()),
     }
 }

@@ -109,6 +109,22 @@ pub enum StreamError {
         /// The next seq of the log.
         next_seq: u64,
     },
+    /// A range that ends before it begins.
+    #[error("the range from seq {first_seq} to {last_seq} ends before it begins")]
+    EmptyRange {
+        /// The first seq.
+        first_seq: u64,
+        /// The last seq.
+        last_seq: u64,
+    },
+    /// No dead letter of that seq.
+    #[error("seq {seq} is no dead letter of the stream `{name}`")]
+    NoDeadLetter {
+        /// What was asked for.
+        seq: u64,
+        /// The stream.
+        name: String,
+    },
     /// The query was another one then.
     #[error(
         "the query of the stream was changed at seq {query_seq}: what it took before, such as seq {seq}, is not compared any more"

@@ -7,7 +7,7 @@ use annals_model::id::EventId;
 use annals_store::{Stream, StreamId};
 
 use super::reader::stream_filter;
-use super::{StreamError, event_on};
+use super::{StreamError, check_range, event_on};
 use crate::Engine;
 use crate::error::EngineError;
 use crate::principal::Principal;
@@ -84,13 +84,14 @@ impl Engine {
         let next_seq = stream.progress.next_seq;
         let end_seq = end_seq.unwrap_or(next_seq);
         if end_seq > next_seq {
-            return Err(StreamError::NotSentYet { seq: end_seq, next_seq });
+            return Err(StreamError::NotSentYet { seq: end_seq - 1, next_seq });
         }
         if let Some(seq) = from_seq.filter(|seq| *seq < stream.query_seq && *seq >= stream.first_seq) {
             return Err(StreamError::OtherQuery { seq, query_seq: stream.query_seq });
         }
         let parts = self.log.refresh()?;
         let first_seq = from_seq.unwrap_or(stream.first_seq.max(stream.query_seq)).max(parts.first_seq());
+        check_range(from_seq.unwrap_or(0), end_seq)?;
         let seqs = first_seq..end_seq.max(first_seq);
         let filter = stream_filter(self, &stream.sent_query, "")?;
         match received {

@@ -46,7 +46,7 @@ pub enum StreamSecretsError {
     },
     /// There is no key here, or another one than the secrets were encrypted with.
     #[error(
-        "the secrets of the streams were encrypted with another key than that in `{}`: put the right `streams.key` there \
+        "the key that the secrets of the streams were encrypted with is not in `{}`: put the right `streams.key` there \
          (--key-dir, ANNALS_KEY_DIR), or give the secrets again: annals streams change NAME --set SETTING=VALUE", dir.display()
     )]
     OtherKey {

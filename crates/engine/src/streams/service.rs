@@ -40,7 +40,7 @@ const KEYLESS_TURN: Duration = Duration::from_secs(60);
 /// How often it is counted what waits.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How long senders may take to end. A sink that hangs for longer is left behind; it saves nothing any more once another one sends.
-const STOP_MAX: Duration = Duration::from_secs(15);
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// After a sender could not begin, or ended by itself.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
@@ -127,6 +127,7 @@ struct Supervisor {
 }
 
 struct Running {
+    name: String,
     revision: u64,
     stop: Arc<Signal>,
     thread: JoinHandle<End>,
@@ -270,7 +271,7 @@ impl Supervisor {
             .name("stream".to_owned())
             .spawn(move || Sender::new(&engine, current, format, sinks, number, signal).run())
             .map_err(EngineError::Thread)?;
-        self.running.insert(stream.id.clone(), Running { revision, stop, thread });
+        self.running.insert(stream.id.clone(), Running { name: stream.name.clone(), revision, stop, thread });
         Ok(())
     }
 
@@ -319,14 +320,17 @@ impl Supervisor {
             running.stop.set();
         }
         let begun = Instant::now();
-        for (id, running) in std::mem::take(&mut self.running) {
+        for running in std::mem::take(&mut self.running).into_values() {
             while !running.thread.is_finished() && begun.elapsed() < STOP_MAX {
                 std::thread::sleep(Duration::from_millis(10));
             }
             if !running.thread.is_finished() {
-                warn!(stream = id.0, "the receiver of a stream holds up its sender, which is left behind");
+                warn!(
+                    stream = running.name,
+                    "the receiver of a stream holds up its sender, which is left behind"
+                );
             } else if running.thread.join().is_err() {
-                error!(stream = id.0, "the sender of a stream ended by a panic");
+                error!("the sender of a stream ended by a panic");
             }
         }
     }

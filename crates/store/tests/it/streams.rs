@@ -30,6 +30,7 @@ fn stream(id: &str, name: &str) -> Stream {
         secrets: vec![1, 0, 255],
         made_by: StreamMaker::Page,
         is_paused: false,
+        is_left_out: false,
         revision: 1,
         created: at(1),
         updated: at(1),

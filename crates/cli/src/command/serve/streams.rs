@@ -1,7 +1,7 @@
 //! The streams of the configuration file, and log lines of events.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use annals_engine::{
@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::reach::read_network;
-use crate::command::streams::start;
+use crate::command::streams::{absolute_places, start};
 
 /// Name of the stream that `--audit-log` makes.
 const AUDIT_LOG: &str = "audit-log";
@@ -163,7 +163,8 @@ pub(crate) fn apply(engine: &Engine, args: &StreamArgs, file: &StreamsFile) -> a
     if let Some(to) = args.audit_log.as_ref().or(file.audit_log.as_ref()) {
         let format = args.audit_log_format.or(file.audit_log_format).unwrap_or(LineFormat::Json);
         let mut settings = SinkSettings::default();
-        settings.set("to", &absolute(to)?);
+        settings.set("to", to);
+        absolute_places("log", &mut settings)?;
         if let Some(bytes) = args.audit_log_rotate.or(file.audit_log_rotate) {
             settings.set("rotate_bytes", &bytes.to_string());
         }
@@ -182,6 +183,11 @@ pub(crate) fn apply(engine: &Engine, args: &StreamArgs, file: &StreamsFile) -> a
         names.push(AUDIT_LOG.to_owned());
     }
     for stream in &file.streams {
+        anyhow::ensure!(
+            !names.contains(&stream.name.to_lowercase()),
+            "two streams of the configuration file are called `{}`; give each a name of its own",
+            stream.name
+        );
         put_file(engine, stream)
             .with_context(|| format!("the stream `{}` in the configuration file", stream.name))?;
         names.push(stream.name.to_lowercase());
@@ -193,21 +199,12 @@ pub(crate) fn apply(engine: &Engine, args: &StreamArgs, file: &StreamsFile) -> a
         if is_gone && !stream.is_paused {
             tracing::warn!(
                 stream = stream.name,
-                "the stream stands in the configuration file no more and is paused; annals streams delete removes it"
+                "the stream stands in the configuration file no more, and is paused until it does; annals streams delete removes it"
             );
-            engine.pause_stream(&operator, &stream.id, true)?;
+            engine.leave_out_stream(&operator, &stream.id)?;
         }
     }
     Ok(())
-}
-
-/// A file is meant from where the server starts, also after a restart somewhere else.
-fn absolute(to: &str) -> anyhow::Result<String> {
-    if matches!(to, "stdout" | "stderr") {
-        return Ok(to.to_owned());
-    }
-    let path = std::path::absolute(Path::new(to)).with_context(|| format!("`{to}` is no file"))?;
-    Ok(path.display().to_string())
 }
 
 fn put_file(engine: &Engine, stream: &StreamFile) -> anyhow::Result<()> {
@@ -215,6 +212,7 @@ fn put_file(engine: &Engine, stream: &StreamFile) -> anyhow::Result<()> {
     for (name, value) in &stream.settings {
         settings.set(name, &value.read().with_context(|| name.clone())?);
     }
+    absolute_places(&stream.kind, &mut settings)?;
     let format = stream.format.as_deref().map(str::parse).transpose()?.unwrap_or(EventFormat::Native);
     let silence = stream.silence.map(|silence| u64::try_from(silence.as_secs())).transpose();
     let from = stream.from.as_deref().map(start).transpose();
@@ -239,11 +237,14 @@ fn put(engine: &Engine, new: &NewStream<'_>) -> anyhow::Result<()> {
         Err(StreamError::Unknown { .. }) => engine.create_stream_of_file(&operator, new),
         Err(error) => Err(error),
         Ok(found) => {
+            check_same(&found, new)?;
             // The stream is there: trouble with it must not keep the log from taking events.
             if let Err(error) = change(engine, &operator, &found, new) {
                 tracing::error!(stream = new.name, error = format!("{error:#}"), "the stream stays as it is");
             }
-            if found.is_paused {
+            if found.is_left_out {
+                engine.pause_stream(&operator, &found.id, false)?;
+            } else if found.is_paused {
                 tracing::warn!(stream = new.name, "the stream is paused; annals streams resume has it go on");
             }
             return Ok(());
@@ -255,7 +256,8 @@ fn put(engine: &Engine, new: &NewStream<'_>) -> anyhow::Result<()> {
     }
 }
 
-fn change(engine: &Engine, operator: &Principal, found: &Stream, new: &NewStream<'_>) -> anyhow::Result<()> {
+/// What stands in the file must be the stream that is there.
+fn check_same(found: &Stream, new: &NewStream<'_>) -> anyhow::Result<()> {
     anyhow::ensure!(
         found.made_by == StreamMaker::File,
         "a stream of that name was made on the page or by the command line; give this one another name, or delete that one"
@@ -266,6 +268,10 @@ fn change(engine: &Engine, operator: &Principal, found: &Stream, new: &NewStream
         found.kind,
         new.kind
     );
+    Ok(())
+}
+
+fn change(engine: &Engine, operator: &Principal, found: &Stream, new: &NewStream<'_>) -> anyhow::Result<()> {
     // Also what does not stand there: it goes back to its default.
     let known = SinkKind::from_name(new.kind).map(|kind| kind.settings).unwrap_or_default();
     let mut settings: Vec<(String, String)> = known

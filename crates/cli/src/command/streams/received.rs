@@ -15,7 +15,8 @@ use serde_json::Value;
 use crate::output;
 
 /// Where the forms have the id of an event; Splunk and webhooks put the event under `event` or `data`.
-const ID_PLACES: [&str; 10] = [
+const ID_PLACES: &[&str] = &[
+    "/result/annals_id",
     "/id",
     "/annals_id",
     "/fields/ID",
@@ -148,11 +149,15 @@ impl Reading {
 /// The id of the event that a line holds, and its seq where the form has it.
 fn id_and_seq(line: &str) -> (Option<EventId>, Option<u64>) {
     let parse = |text: &str| text.parse().ok().map(EventId::new);
-    if let Some(id) = parse(line) {
+    // The first column of a table, too.
+    let first = line.split(',').next().unwrap_or_default().trim().trim_matches('"');
+    if let Some(id) = parse(first) {
         return (Some(id), None);
     }
-    if line.starts_with('{')
-        && let Ok(event) = serde_json::from_str::<Value>(line)
+    // What collectors write before the event, such as a byte order mark, a time or a host.
+    let json = line.find('{').map(|at| &line[at..]);
+    if let Some(json) = json
+        && let Ok(event) = serde_json::from_str::<Value>(json)
     {
         let id = |place: &&str| event.pointer(place).and_then(Value::as_str).and_then(parse);
         let seq = |place: &&str| event.pointer(place).and_then(whole_number);
@@ -193,6 +198,10 @@ mod tests {
             format!(r#"{{"metadata":{{"uid":"{ID}"}}}}"#),
             format!(r#"{{"event":{{"id":"{ID}"}},"fields":{{"annals_seq":7}}}}"#),
             format!(r#"{{"event":"text","fields":{{"annals_id":"{ID}"}}}}"#),
+            format!(r#"{{"preview":false,"result":{{"annals_id":"{ID}"}}}}"#),
+            format!("\u{feff}{{\"id\":\"{ID}\"}}"),
+            format!(r#"2026-11-22T00:00:00Z host annals: {{"id":"{ID}"}}"#),
+            format!("\"{ID}\",\"7\""),
             format!(r#"<109>1 2026-11-22T00:00:00Z h annals - - [annals@32473 id="{ID}" seq="7"] {{}}"#),
         ] {
             assert_eq!(id_and_seq(&line).0, Some(EventId::new(ID.parse().unwrap())), "{line}");

@@ -26,6 +26,14 @@ pub(super) fn stream_json(stream: &Stream) -> Value {
     })
 }
 
+fn silence(seconds: u64) -> String {
+    match seconds {
+        0 => "never counts as stalled".to_owned(),
+        seconds if seconds % 60 == 0 => format!("stalled after {} min", seconds / 60),
+        seconds => format!("stalled after {seconds} s"),
+    }
+}
+
 fn maker(maker: StreamMaker) -> &'static str {
     match maker {
         StreamMaker::Page => "page",
@@ -95,7 +103,7 @@ pub(super) fn one(status: &StreamStatus, json: bool) -> anyhow::Result<()> {
     row("query", if stream.query.is_empty() { "all events" } else { &stream.query })?;
     row("format", &stream.format)?;
     row("parallel", &stream.parallel.to_string())?;
-    row("silence", &format!("{} s", stream.silence_seconds))?;
+    row("silence", &silence(stream.silence_seconds))?;
     for (name, value) in status.settings.iter() {
         let lines = value.lines().count();
         let value = if lines > 1 { format!("({lines} lines)") } else { value.to_owned() };
@@ -114,7 +122,15 @@ pub(super) fn one(status: &StreamStatus, json: bool) -> anyhow::Result<()> {
         &format!("{} ({} are sent again)", status.dead_letters.all, status.dead_letters.due),
     )?;
     for replay in &status.replays {
-        row("replay", &format!("seq {} of {}..{}", replay.next_seq, replay.first_seq, replay.end_seq))?;
+        row(
+            "replay",
+            &format!(
+                "at seq {}, from {} to {}",
+                replay.next_seq,
+                replay.first_seq,
+                replay.end_seq.saturating_sub(1)
+            ),
+        )?;
     }
     if let Some(time) = progress.acknowledged {
         row("acknowledged", &time.to_string())?;
@@ -161,8 +177,8 @@ pub(super) fn kinds(kind: Option<&str>, json: bool) -> anyhow::Result<u8> {
                 (false, "") => String::new(),
                 (false, default) => format!("default {default}"),
             };
-            output::line(format_args!("  {:14} {:24} {state}", setting.name, expects(setting.kind)))?;
-            output::line(format_args!("  {:14} {}", "", setting.about))?;
+            output::line(format_args!("  {:20} {:24} {state}", setting.name, expects(setting.kind)))?;
+            output::line(format_args!("  {:20} {}", "", setting.about))?;
         }
     }
     Ok(output::GOOD)
@@ -184,7 +200,8 @@ pub(super) fn dead_letters(letters: &[DeadLetter], json: bool) -> anyhow::Result
     }
     for letter in letters {
         let due = if letter.is_due { "  (is sent again)" } else { "" };
-        output::line(format_args!("seq {:>12}  {}  {}{due}", letter.seq, letter.refused, letter.reason))?;
+        let DeadLetter { seq, refused, attempts, reason, .. } = letter;
+        output::line(format_args!("seq {seq:>12}  {refused}  attempts {attempts}  {reason}{due}"))?;
     }
     Ok(())
 }

@@ -69,16 +69,22 @@ pub(super) fn run(
             signed_by = verified.iter().map(|verified| verified.key.name().to_owned()).collect();
             if !signed_by.contains(&manifest.log) {
                 outcome = Outcome::Untrusted;
-                findings.push(format!("no key of {} that you trust signed it", manifest.log));
+                findings.push((
+                    Outcome::Untrusted,
+                    format!("no key of {} that you trust signed it", manifest.log),
+                ));
             }
         }
         Err(error @ NoteError::Untrusted { .. }) => {
             outcome = Outcome::Untrusted;
-            findings.push(format!("{error}; the operator prints the key with `annals epoch list`"));
+            findings.push((
+                Outcome::Untrusted,
+                format!("{error}; the operator prints the key with `annals epoch list`"),
+            ));
         }
         Err(error) => {
             outcome = Outcome::Tampered;
-            findings.push(error.to_string());
+            findings.push((Outcome::Tampered, error.to_string()));
         }
     }
     let mut received_count = None;
@@ -91,19 +97,20 @@ pub(super) fn run(
         received_count = Some(ids.len());
         if let Some(finding) = compare(&manifest, &ids) {
             outcome = outcome.max(Outcome::Incomplete);
-            findings.push(finding);
+            findings.push((Outcome::Incomplete, finding));
         }
     }
     if json {
         output::line(json!({
             "result": word(outcome), "log": manifest.log, "stream": manifest.stream, "manifest": manifest.number,
             "first_seq": manifest.seqs.start(), "last_seq": manifest.seqs.end(), "count": manifest.count,
-            "received": received_count, "signed_by": signed_by, "findings": findings,
+            "received": received_count, "signed_by": signed_by,
+            "findings": findings.iter().map(|(_, finding)| finding).collect::<Vec<_>>(),
         }))?;
         return Ok(code(outcome));
     }
-    for finding in &findings {
-        output::line(format_args!("{}: {finding}", word(outcome)))?;
+    for (kind, finding) in &findings {
+        output::line(format_args!("{}: {finding}", word(*kind)))?;
     }
     let compared = match received_count {
         None => "not compared with a receiver (--received)".to_owned(),
@@ -129,6 +136,13 @@ fn compare(manifest: &Manifest, ids: &BTreeSet<String>) -> Option<String> {
         frontier.push(leaf_hash(id.as_bytes()));
     }
     let advice = "`annals streams reconcile` says which are missing";
+    if ids.len() as u64 > manifest.count {
+        let (first, last) = (manifest.seqs.start(), manifest.seqs.end());
+        let (given, count) = (ids.len(), manifest.count);
+        return Some(format!(
+            "{given} ids are given, and the window has {count}: give those of seq {first} to {last} alone"
+        ));
+    }
     if ids.len() as u64 != manifest.count {
         return Some(format!("{} of {} events are there; {advice}", ids.len(), manifest.count));
     }

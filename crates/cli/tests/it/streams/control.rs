@@ -366,6 +366,22 @@ fn streams_of_the_configuration_file_follow_it() {
     let status = site.annals(&["streams", "show", "archive"]);
     assert_eq!((&status["state"], &status["delivered"]), (&"paused".into(), &20.into()));
     site.terminate();
+    // It goes on when it stands there again.
+    std::fs::write(&config, first.replace("format = \"ecs\"", "format = \"coder\"")).unwrap();
+    site.start();
+    site.emit(5);
+    let status = site.wait("archive", "delivering", |status| status["delivered"] == 25);
+    assert_eq!(status["paused"], false);
+    site.terminate();
+    std::fs::write(&config, format!("{first}[[stream]]\nname = \"ARCHIVE\"\nkind = \"log\"\n")).unwrap();
+    let log = site.log();
+    let arguments = ["serve", "--data", log.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let command = |place: &std::path::Path| {
+        let mut command = std::process::Command::new(crate::support::binary());
+        command.current_dir(place).args(arguments).output().unwrap()
+    };
+    let said = String::from_utf8_lossy(&command(config.parent().unwrap()).stderr).into_owned();
+    assert!(said.contains("two streams"), "{said}");
     std::fs::write(&config, "[[stream]]\nname = \"x\"\nkind = \"webhook\"\nquery = \"acton:delete\"\n")
         .unwrap();
     let log = site.log();
