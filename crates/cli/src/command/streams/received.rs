@@ -160,8 +160,10 @@ fn id_and_seq(line: &str) -> (Option<EventId>, Option<u64>) {
         && let Ok(event) = serde_json::from_str::<Value>(json)
     {
         let id = |place: &&str| event.pointer(place).and_then(Value::as_str).and_then(parse);
-        let seq = |place: &&str| event.pointer(place).and_then(whole_number);
-        return (ID_PLACES.iter().find_map(id), SEQ_PLACES.iter().find_map(seq));
+        if let Some(id) = ID_PLACES.iter().find_map(id) {
+            let seq = |place: &&str| event.pointer(place).and_then(whole_number);
+            return (Some(id), SEQ_PLACES.iter().find_map(seq));
+        }
     }
     if let Some((_, after)) = line.split_once(SYSLOG_MARK) {
         let seq = after.split_once("seq=\"").and_then(|(_, seq)| seq.split('"').next()?.parse().ok());
