@@ -53,7 +53,7 @@ pub(crate) const KIND: Kind = Kind {
         Setting::new(
             SECRET,
             "Signing secret",
-            "Secrets that sign each request, one a line and the newest first, such as `whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw`.",
+            "Secrets that sign each request, one a line and the newest first, such as `whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw`; command and page make one where none is given.",
             SettingKind::SecretText,
         )
         .required(),

@@ -12,6 +12,7 @@ use annals_engine::{
 use annals_model::formats::EventFormat;
 use annals_model::time::Time;
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -63,8 +64,8 @@ enum StreamsCommand {
     Create {
         /// What to call it
         name: String,
-        /// Kind of receiver: annals streams kinds lists them
-        #[arg(long)]
+        /// Kind of receiver: annals streams kinds says what each does
+        #[arg(long, value_parser = kinds())]
         kind: String,
         #[command(flatten)]
         what: What,
@@ -222,8 +223,8 @@ struct What {
     /// Which events; all if empty
     #[arg(long)]
     query: Option<String>,
-    /// Form of an event: native, coder, classic, stackdriver, human, ocsf or ecs [default: native]
-    #[arg(long)]
+    /// Form of an event [default: native]
+    #[arg(long, value_parser = formats())]
     format: Option<EventFormat>,
     /// Batches on their way at the same time; more than 1 gives up the order [default: 1]
     #[arg(long, value_name = "N")]
@@ -246,6 +247,16 @@ impl What {
         let seconds = self.silence.map(|silence| u64::try_from(silence.as_secs()));
         seconds.transpose().context("--silence is negative")
     }
+}
+
+/// The kinds of receivers, so that completions and suggestions know them.
+fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(SINK_KINDS.iter().map(|kind| kind.name))
+}
+
+fn formats() -> impl TypedValueParser<Value = EventFormat> {
+    PossibleValuesParser::new(EventFormat::ALL.map(EventFormat::name))
+        .try_map(|name| name.parse::<EventFormat>())
 }
 
 /// Reads `NAME=VALUE`, where `@FILE` stands for what a file holds.
