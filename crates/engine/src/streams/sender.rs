@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use annals_model::formats::EventFormat;
 use annals_sink::{BatchLimits, Outgoing, Sink};
-use annals_store::{DeadLetter, Replay, Stream, StreamProgress};
+use annals_store::{DeadLetter, DeadLetterCount, Replay, Stream, StreamProgress};
 use tracing::{info, warn};
 
 use super::reader::{ReadLimits, Reader, read_seqs};
@@ -40,6 +40,8 @@ pub(super) const DEAD_LETTERS_MAX: u64 = 100_000;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause that we choose.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Between two looks whether there is room for dead letters again.
+const ROOM_PAUSE: Duration = Duration::from_secs(10);
 /// Manifests that are handed to the receiver at once.
 const MANIFESTS_AT_ONCE: usize = 100;
 /// The longest pause that a receiver can ask for.
@@ -216,13 +218,21 @@ impl<'e> Sender<'e> {
         self.has_due = dead_letters.due > 0;
         self.has_manifests = true;
         self.take_replay(replays);
-        if dead_letters.all >= DEAD_LETTERS_MAX && !self.has_due {
+        self.wait_for_room(dead_letters)
+    }
+
+    /// Sends nothing while too many dead letters wait for somebody to decide.
+    fn wait_for_room(&mut self, mut dead_letters: DeadLetterCount) -> Result<(), End> {
+        while dead_letters.all >= DEAD_LETTERS_MAX && dead_letters.due == 0 {
             let reason = format!(
                 "{DEAD_LETTERS_MAX} dead letters wait: annals streams dead-letters list {} shows them",
                 self.stream.name
             );
             self.fail(&Later { reason, after: None })?;
-            self.pause(PAUSE_MAX)?;
+            self.pause(ROOM_PAUSE)?;
+            if let Ok(now) = self.engine.store.count_dead_letters(&self.stream.id) {
+                dead_letters = now;
+            }
         }
         Ok(())
     }
